@@ -1,0 +1,33 @@
+"""Every error that ntklab raises on purpose, in one place; this module imports nothing.
+
+Each message says what was given, what is needed and what to do. All classes derive from
+:class:`NtklabError`, so one ``except`` catches them; bad arguments are also ``ValueError``.
+"""
+
+
+class NtklabError(Exception):
+    """Base class of all errors that ntklab raises on purpose."""
+
+
+class SpecError(NtklabError, ValueError):
+    """A network description that has no meaning: bad layer arguments, or shapes that do not fit."""
+
+
+class InputError(NtklabError, ValueError):
+    """An array or option whose shape, dtype or value the called function cannot take."""
+
+
+class DataError(NtklabError, ValueError):
+    """A data file that is missing, truncated, mislabelled or not what it claims to be."""
+
+
+class EngineError(NtklabError, RuntimeError):
+    """The engine that was asked for by name cannot run this plan on this device."""
+
+
+class SolveError(NtklabError, ArithmeticError):
+    """A linear system that could not be solved: singular, indefinite or not finite."""
+
+
+class MissingExtraError(NtklabError, ImportError):
+    """An optional package is needed for this call and is not installed."""
