@@ -1,0 +1,104 @@
+"""Specs as JSON, both ways, and the stable hash that goes into cache keys and records."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import MISSING, fields
+from typing import Any
+
+from ntklab.errors import SpecError
+from ntklab.spec._layers import (
+    AvgPool,
+    Conv,
+    Dense,
+    Flatten,
+    GlobalAvgPool,
+    Identity,
+    Layer,
+    Parallel,
+    Relu,
+    Residual,
+    Serial,
+)
+
+FORMAT = 1
+"""Raised whenever the meaning of the JSON changes, so that an old hash cannot name a new kernel."""
+
+LAYERS: dict[str, type[Layer]] = {
+    cls.__name__: cls
+    for cls in (AvgPool, Conv, Dense, Flatten, GlobalAvgPool, Identity, Parallel, Relu, Residual, Serial)
+}
+
+
+def to_json(network: Layer, indent: int | None = None) -> str:
+    """Return the network as JSON text; :func:`from_json` gives an equal network back.
+
+    Examples
+    --------
+    >>> from ntklab.spec import Dense, Relu, Serial
+    >>> network = Serial(Dense(W_std=1.5), Relu(), Dense())
+    >>> from_json(to_json(network)) == network
+    True
+    """
+    return json.dumps({"format": FORMAT, "network": _pack(network)}, indent=indent, sort_keys=True)
+
+
+def from_json(text: str) -> Layer:
+    """Return the network that :func:`to_json` wrote.
+
+    Raises
+    ------
+    SpecError
+        Not JSON, another format number, an unknown layer or field, or arguments a layer refuses.
+    """
+    try:
+        document = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise SpecError(f"Not a network in JSON: {error}.") from None
+    if not isinstance(document, dict) or document.get("format") != FORMAT or "network" not in document:
+        raise SpecError(
+            f'A network in JSON is {{"format": {FORMAT}, "network": ...}}, got {text[:80]!r}; '
+            f"was it written by another version of ntklab?"
+        )
+    return _unpack(document["network"])
+
+
+def stable_hash(network: Layer) -> str:
+    """Return 64 hexadecimal digits that name this network on every machine and in every session.
+
+    SHA-256 of the canonical JSON: equal networks have equal hashes, whatever the Python version.
+    """
+    return hashlib.sha256(to_json(network).encode()).hexdigest()
+
+
+def _pack(value: Any) -> Any:
+    if isinstance(value, Layer):
+        packed = {f.name: _pack(getattr(value, f.name)) for f in fields(value)}  # pyright: ignore[reportArgumentType]
+        return {"layer": type(value).__name__, **packed}
+    if isinstance(value, tuple):
+        return [_pack(inner) for inner in value]
+    return value
+
+
+def _unpack(value: Any) -> Any:
+    if isinstance(value, list):
+        return tuple(_unpack(inner) for inner in value)
+    if not isinstance(value, dict):
+        return value
+    name = value.get("layer")
+    if name not in LAYERS:
+        raise SpecError(f"Unknown layer {name!r} in JSON; this version knows {', '.join(sorted(LAYERS))}.")
+    cls = LAYERS[name]
+    known = {f.name: f for f in fields(cls)}  # pyright: ignore[reportArgumentType]
+    given = {key: _unpack(inner) for key, inner in value.items() if key != "layer"}
+    needed = {key for key, f in known.items() if f.default is MISSING}
+    if not needed <= set(given) <= set(known):
+        raise SpecError(f"{name} in JSON has the fields {sorted(given)}; expected {sorted(known)}.")
+    if cls is Serial:
+        return Serial(*given["layers"])
+    if cls is Parallel:
+        return Parallel(*given["branches"])
+    if cls is Residual:
+        return Residual(given["body"], shortcut=given.get("shortcut", Identity()))
+    return cls(**given)

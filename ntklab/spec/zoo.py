@@ -1,0 +1,86 @@
+"""Networks of the literature, by name. Depth counts weight layers, as in Arora et al. 2019."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from ntklab.errors import SpecError
+from ntklab.spec._layers import AvgPool, Conv, Dense, Flatten, GlobalAvgPool, Layer, Relu, Serial
+
+Pooling = Literal["none", "gap"]
+HE = 2.0**0.5
+"""``W_std`` that keeps the variance through ReLU layers (``c_sigma = 2`` in Arora et al. 2019)."""
+
+
+def fc(depth: int, width: int | None = None, W_std: float = HE, b_std: float | None = None) -> Serial:
+    """Return ``depth`` dense layers with ReLU between them; images are flattened first.
+
+    ``fc(1)`` is linear. ``width`` is that of the hidden layers and matters to finite networks only.
+
+    Examples
+    --------
+    >>> fc(2, W_std=1.5)
+    Serial(Flatten(), Dense(W_std=1.5), Relu(), Dense(W_std=1.5))
+    """
+    _check_count("fc", "depth", depth, 1)
+    hidden = [Dense(width, W_std=W_std, b_std=b_std), Relu()] * (depth - 1)
+    return Serial(Flatten(), *hidden, Dense(W_std=W_std, b_std=b_std))
+
+
+def cntk(depth: int, pooling: Pooling, width: int | None = None) -> Serial:
+    """Return the network behind CNTK-V (``"none"``) and CNTK-GAP (``"gap"``) of Arora et al. 2019.
+
+    ``depth - 1`` convolutions (3 x 3, stride 1, zero padding, no bias, ``W_std**2 = 2``), each followed by
+    ReLU, then Flatten or GlobalAvgPool and one dense layer. CNTK-V trains every layer; CNTK-GAP **does not
+    train the first and the last**, as the authors' released code does for the published numbers (its flags
+    ``--gap yes --fix yes``). Kernels agree with that code up to one constant per depth, which no
+    ridgeless prediction depends on.
+
+    Examples
+    --------
+    >>> cntk(3, "gap").layers[0].trainable, cntk(3, "gap").layers[2].trainable
+    (False, True)
+    """
+    _check_count("cntk", "depth", depth, 2)
+    gap = _is_gap("cntk", pooling)
+    layers: list[Layer] = []
+    for i in range(depth - 1):
+        layers += [Conv(3, width, HE, padding="SAME", trainable=i > 0 or not gap), Relu()]
+    return Serial(*layers, GlobalAvgPool() if gap else Flatten(), Dense(W_std=HE, trainable=not gap))
+
+
+def plain_cnn(convs: int, pooling: Pooling, width: int | None = None) -> Serial:
+    """Return ``convs`` x [3 x 3 SAME convolution, ReLU], then GlobalAvgPool or Flatten; all layers trained.
+
+    ``plain_cnn(21, ...)`` is the network of neural-tangents' own timing table.
+    """
+    _check_count("plain_cnn", "convs", convs, 1)
+    head = GlobalAvgPool() if _is_gap("plain_cnn", pooling) else Flatten()
+    return Serial(*[Conv(3, width, HE, padding="SAME"), Relu()] * convs, head)
+
+
+def myrtle(depth: Literal[5, 7, 10], width: int | None = None) -> Serial:
+    """Return the Myrtle network of Shankar et al. 2020 for 32 x 32 images, all layers trained.
+
+    Three stages of 3 x 3 SAME convolutions with ReLU ((2, 1, 1), (2, 2, 2) or (3, 3, 3) of them), 2 x 2
+    average pooling after the first two, three poolings down to one position after the last, and a dense layer.
+    """
+    stages = {5: (2, 1, 1), 7: (2, 2, 2), 10: (3, 3, 3)}
+    if depth not in stages:
+        raise SpecError(f"myrtle: depth is 5, 7 or 10, got {depth!r}.")
+    pool = AvgPool(2, strides=2)
+    layers: list[Layer] = []
+    for convs, pools in zip(stages[depth], (1, 1, 3), strict=True):
+        layers += [Conv(3, width, HE, padding="SAME"), Relu()] * convs + [pool] * pools
+    return Serial(*layers, Flatten(), Dense(W_std=HE))
+
+
+def _is_gap(name: str, pooling: str) -> bool:
+    if pooling not in ("none", "gap"):
+        raise SpecError(f'{name}: pooling is "none" (Flatten) or "gap" (GlobalAvgPool), got {pooling!r}.')
+    return pooling == "gap"
+
+
+def _check_count(name: str, what: str, value: int, least: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise SpecError(f"{name}: {what} is an integer >= {least}, got {value!r}.")
