@@ -63,7 +63,7 @@ def myrtle(depth: Literal[5, 7, 10], width: int | None = None) -> Serial:
     """Return the Myrtle network of Shankar et al. 2020 for 32 x 32 images, all layers trained.
 
     Three stages of 3 x 3 SAME convolutions with ReLU ((2, 1, 1), (2, 2, 2) or (3, 3, 3) of them), 2 x 2
-    average pooling after the first two, three poolings down to one position after the last, and a dense layer.
+    average pooling after the first two, three poolings down to one position after the last, one dense layer.
     """
     stages = {5: (2, 1, 1), 7: (2, 2, 2), 10: (3, 3, 3)}
     if depth not in stages:
