@@ -1,0 +1,3 @@
+"""What every room may use: safe numerics and records."""
+
+from ntklab._core._numerics import safe_sqrt as safe_sqrt

@@ -1,0 +1,14 @@
+"""Closed-form kernels: dual activations, the Plan, and one rule per operation."""
+
+from ntklab.kernel._lower import GET as GET
+from ntklab.kernel._lower import lower as lower
+from ntklab.kernel._plan import Carry as Carry
+from ntklab.kernel._plan import Op as Op
+from ntklab.kernel._plan import Plan as Plan
+from ntklab.kernel._plan import Window as Window
+from ntklab.kernel._relu import relu_dual as relu_dual
+from ntklab.kernel._rules import Hyper as Hyper
+from ntklab.kernel._rules import ImageValue as ImageValue
+from ntklab.kernel._rules import PairValue as PairValue
+from ntklab.kernel._rules import image_pass as image_pass
+from ntklab.kernel._rules import pair_pass as pair_pass
