@@ -1,3 +1,7 @@
 """ntklab: exact kernels of infinitely wide neural networks, and what follows from them."""
 
+from ntklab import spec as spec
 from ntklab._version import __version__ as __version__
+from ntklab.engine import Kernel as Kernel
+from ntklab.engine import KernelFn as KernelFn
+from ntklab.engine import compile as compile

@@ -81,9 +81,7 @@ def load_cifar10(path: str | os.PathLike[str], *, kind: CifarKind = "auto") -> I
     elif root.exists():
         found_kind, place = _recognise(root)
         if kind not in ("auto", found_kind):
-            raise DataError(
-                f"{root}: found the form {found_kind!r}; expected {kind!r}. Name its directory instead."
-            )
+            raise DataError(f"{root}: found the form {found_kind!r}; expected {kind!r}. Name its directory instead.")
     else:
         raise DataError(f"{root}: found no such file or directory; expected CIFAR-10 there. {_advice()}")
     return _READERS[found_kind](place)
@@ -117,9 +115,7 @@ def _recognise(file: Path) -> tuple[str, Path]:
         return "jpeg-npz", file
     if "x_train" in members:
         return "subset-npz", file
-    raise DataError(
-        f"{file}: found a file that is no form of CIFAR-10; expected a file or directory. {_advice()}"
-    )
+    raise DataError(f"{file}: found a file that is no form of CIFAR-10; expected a file or directory. {_advice()}")
 
 
 def _advice() -> str:

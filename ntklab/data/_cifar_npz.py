@@ -85,9 +85,7 @@ def _read(path: Path, name: str, kinds: str, ndim: int, most: int) -> NDArray[An
     try:
         with zipfile.ZipFile(path) as archive, archive.open(f"{name}.npy") as file:
             version = npy_format.read_magic(file)
-            header = (
-                npy_format.read_array_header_1_0 if version == (1, 0) else npy_format.read_array_header_2_0
-            )
+            header = npy_format.read_array_header_1_0 if version == (1, 0) else npy_format.read_array_header_2_0
             shape, _, dtype = header(file)
         # A header can claim any size, and NumPy allocates it before it reads.
         fits = dtype.kind in kinds and (kinds != "u" or dtype.itemsize == 1) and dtype.itemsize <= 1024

@@ -47,9 +47,7 @@ def load_digits(seed: int = 0, *, n_test: int = 297) -> ImageData:
     try:
         from ntklab.data import _sklearn_digits
     except ImportError as error:
-        message = (
-            "the digits come with scikit-learn, which is not installed: run pip install 'ntklab[digits]'"
-        )
+        message = "the digits come with scikit-learn, which is not installed: run pip install 'ntklab[digits]'"
         raise MissingExtraError(message) from error
     values, labels = _sklearn_digits.bundled_digits()
     images = values.astype(np.uint8)[..., None]

@@ -117,8 +117,6 @@ def _check_labels(name: str, y: object, n: int, n_classes: int) -> None:
 
 def _check_rows(name: str, rows: object, n: int) -> None:
     if not isinstance(rows, np.ndarray) or rows.dtype != np.int64 or rows.shape != (n,):
-        raise DataError(
-            f"{name} must be an int64 array of shape ({n},), as the images; got {_describe(rows)}"
-        )
+        raise DataError(f"{name} must be an int64 array of shape ({n},), as the images; got {_describe(rows)}")
     if n and (rows.min() < 0 or np.unique(rows).size != n):
         raise DataError(f"{name} must hold row numbers of the original data: not negative, no repeats")

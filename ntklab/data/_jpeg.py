@@ -39,8 +39,6 @@ def decode_images(jpeg: bytes, offsets: NDArray[np.int64], size: tuple[int, int]
                 if image.size != (width, height) or image.mode != "RGB":
                     raise ValueError(f"size {image.size[1]}x{image.size[0]}, mode {image.mode}")
                 images[k] = np.asarray(image)
-        except (
-            Exception
-        ) as error:  # a damaged image can fail in any way, and each means the same to the caller
+        except Exception as error:  # a damaged image can fail in any way, and each means the same to the caller
             raise ValueError(f"image {k} that cannot be used ({type(error).__name__}: {error})") from error
     return images

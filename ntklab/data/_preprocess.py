@@ -176,17 +176,13 @@ def unit_norm(x: ArrayLike, *, dtype: DTypeLike = np.float64) -> NDArray[Any]:
     target = _floating(dtype)
     values = _real(x)
     if values.ndim < 2:
-        raise InputError(
-            f"unit_norm needs examples along axis 0 and at least one more axis; got {values.shape}"
-        )
+        raise InputError(f"unit_norm needs examples along axis 0 and at least one more axis; got {values.shape}")
     values = values.astype(np.float64)
     with np.errstate(over="ignore", invalid="ignore"):  # what overflows is reported below, by its row
         norms = np.sqrt((values**2).sum(axis=tuple(range(1, values.ndim)), keepdims=True))
     bad = np.flatnonzero(~(np.isfinite(norms) & (norms > 0)))
     if bad.size:
-        raise InputError(
-            f"example {bad[0]} has the norm {norms.ravel()[bad[0]]}, which cannot divide; leave it out"
-        )
+        raise InputError(f"example {bad[0]} has the norm {norms.ravel()[bad[0]]}, which cannot divide; leave it out")
     return (values / norms).astype(target)
 
 

@@ -16,9 +16,7 @@ from numpy.typing import NDArray
 
 from ntklab.data._fault import fault
 
-_RECONSTRUCT = frozenset(
-    {("numpy.core.multiarray", "_reconstruct"), ("numpy._core.multiarray", "_reconstruct")}
-)
+_RECONSTRUCT = frozenset({("numpy.core.multiarray", "_reconstruct"), ("numpy._core.multiarray", "_reconstruct")})
 _NDARRAY = ("numpy", "ndarray")
 _DTYPE = ("numpy", "dtype")
 _GLOBALS = _RECONSTRUCT | {_NDARRAY, _DTYPE}

@@ -29,9 +29,7 @@ from ntklab.spec import (
 GET = ("nngp", "ntk")
 
 
-def lower(
-    networks: Layer | Mapping[str, Layer], input_shape: Sequence[int], get: Sequence[str] = GET
-) -> Plan:
+def lower(networks: Layer | Mapping[str, Layer], input_shape: Sequence[int], get: Sequence[str] = GET) -> Plan:
     """Return the Plan of one network, or of several that share their first layers.
 
     Equal operations on equal values are computed once, so networks that start alike (depths 3, 4, 6, 11 and
@@ -133,7 +131,14 @@ class _Builder:
         if isinstance(layer, Conv):
             window = _window(layer)
             return self._weights(
-                layer, x, path, at, kind="conv", label=_label(layer), spatial=_windows(spatial, window), window=window
+                layer,
+                x,
+                path,
+                at,
+                kind="conv",
+                label=_label(layer),
+                spatial=_windows(spatial, window),
+                window=window,
             )
         if isinstance(layer, Relu):
             if not law.gaussian:
@@ -154,9 +159,7 @@ class _Builder:
                 window=window,
             )
         if isinstance(layer, GlobalAvgPool):
-            return self._add(
-                ("gap", x), law, kind="pool", label="GlobalAvgPool", **_whole(x, spatial)
-            )
+            return self._add(("gap", x), law, kind="pool", label="GlobalAvgPool", **_whole(x, spatial))
         if isinstance(layer, Flatten):
             if not spatial:
                 return x
@@ -192,7 +195,9 @@ class _Builder:
             spatial=self.values[parts[0]].spatial,
         )
 
-    def _add(self, key: tuple, law: _Law, *, kind: str, spatial: tuple[int, ...], inputs=(), trainable=False, **op) -> int:
+    def _add(
+        self, key: tuple, law: _Law, *, kind: str, spatial: tuple[int, ...], inputs=(), trainable=False, **op
+    ) -> int:
         if key in self.seen:
             return self.seen[key]
         ntk = self.tangents and (trainable or any(self.values[i].ntk for i in inputs))

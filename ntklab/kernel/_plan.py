@@ -142,9 +142,7 @@ class Plan:
                     " ".join(f"%{j}" for j in op.inputs),
                     "x".join(map(str, op.spatial)) or "-",
                     f"{op.pair.value} ({form})",
-                    {None: "-", Carry.NUMBER: "variance", Carry.EQUAL: "variances", Carry.ALL: "all pairs"}[
-                        op.image
-                    ],
+                    {None: "-", Carry.NUMBER: "variance", Carry.EQUAL: "variances", Carry.ALL: "all pairs"}[op.image],
                     f"{op.numbers:,}",
                     f"{op.work:,}",
                 )

@@ -30,7 +30,6 @@ from jaxtyping import Array, Float
 from ntklab.kernel._relu_tables import ANGLE_32, ANGLE_64, CURVE_32, CURVE_64
 
 
-
 @jax.custom_jvp
 def relu_dual(
     z: Float[Array, "*shape"],

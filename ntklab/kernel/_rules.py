@@ -80,11 +80,14 @@ class _Sides(NamedTuple):
 
 
 def image_pass(plan: Plan, x: Float[Array, "b *shape"], hyper: Hyper) -> list[ImageValue | None]:
-    """Return, for every operation of the plan, what each input carries alone (None where nothing)."""
+    """Return, for every operation of the plan, what each input carries alone (None where nothing).
+
+    Distances between an input's own positions serve the pass itself and are not returned.
+    """
     values: list[ImageValue | None] = []
     for op in plan.ops:
         values.append(_image_value(op, plan, x, values, hyper) if op.image is not None else None)
-    return values
+    return [value and value._replace(distance=None) for value in values]
 
 
 def pair_pass(
@@ -120,7 +123,8 @@ def pair_pass(
             reads.append(value)
             sides.append(side)
         out = _Sides(left[i], right[i], Carry.ALL if op.kind == "pool" else op.pair, block=True)
-        values.append(_pair_value(op, reads, sides, out, same, hyper))
+        # one loop nest per operation: left alone, XLA recomputes a ReLU for every window that reads it
+        values.append(jax.lax.optimization_barrier(_pair_value(op, reads, sides, out, same, hyper)))
     return [values[number] for _, number in plan.outputs]
 
 
@@ -211,8 +215,7 @@ def _distance(
     hyper: Hyper,
 ) -> Float[Array, "..."]:
     total = _add(
-        _linear(op, _pad_distance(op, d, s), s.carry, hyper, padded=True)
-        for d, s in zip(distances, sides, strict=True)
+        _linear(op, _pad_distance(op, d, s), s.carry, hyper, padded=True) for d, s in zip(distances, sides, strict=True)
     )
     return _remove_within(total, out, same) if op.kind == "pool" else total
 
@@ -256,9 +259,7 @@ def _pad_distance(op: Op, distance: Float[Array, "..."], sides: _Sides) -> Float
     return padded + left * q_outside + right * p_outside
 
 
-def _linear(
-    op: Op, a: Float[Array, "..."], carry: Carry, hyper: Hyper, padded: bool = False
-) -> Float[Array, "..."]:
+def _linear(op: Op, a: Float[Array, "..."], carry: Carry, hyper: Hyper, padded: bool = False) -> Float[Array, "..."]:
     """Apply the operation as a linear map on covariances, without its bias."""
     if op.kind == "sum":
         return a

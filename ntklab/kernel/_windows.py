@@ -15,8 +15,7 @@ from ntklab.spec import window_padding
 def pad_amounts(spatial: Sequence[int], window: Window) -> list[tuple[int, int]]:
     """Return what is added before and after each spatial axis."""
     return [
-        window_padding(n, k, s, window.padding)
-        for n, k, s in zip(spatial, window.sizes, window.strides, strict=True)
+        window_padding(n, k, s, window.padding) for n, k, s in zip(spatial, window.sizes, window.strides, strict=True)
     ]
 
 

@@ -165,9 +165,7 @@ class Serial(Layer):
 
     def __init__(self, *layers: Layer) -> None:
         _check_layers(self, layers)
-        flat = tuple(
-            inner for layer in layers for inner in (layer.layers if isinstance(layer, Serial) else (layer,))
-        )
+        flat = tuple(inner for layer in layers for inner in (layer.layers if isinstance(layer, Serial) else (layer,)))
         object.__setattr__(self, "layers", flat)
 
 
@@ -266,9 +264,7 @@ def _settle_window(layer: Conv | AvgPool, field: str) -> None:
         if not sizes or not all(map(_is_size, sizes)):
             raise SpecError(f"{name}: {what} is a positive integer or a tuple of them, got {sizes!r}.")
     if len(strides) != len(window):
-        raise SpecError(
-            f"{name}: {field} {window} and strides {strides} differ in length; give one stride per axis."
-        )
+        raise SpecError(f"{name}: {field} {window} and strides {strides} differ in length; give one stride per axis.")
     if layer.padding not in get_args(Padding):
         raise SpecError(f"{name}: padding is one of {', '.join(get_args(Padding))}, got {layer.padding!r}.")
     object.__setattr__(layer, field, window)

@@ -155,9 +155,7 @@ def _windows(layer: Conv | AvgPool, shape: Shape, path: str) -> tuple[int, ...]:
     for n, k, s in zip(spatial, layer.window, strides, strict=True):
         assert n is not None
         if layer.padding == "VALID" and n < k:
-            raise _Misfit(
-                path, layer, shape, f"a window of {k} does not fit into {n} positions; use SAME padding"
-            )
+            raise _Misfit(path, layer, shape, f"a window of {k} does not fit into {n} positions; use SAME padding")
         if layer.padding == "CIRCULAR" and max(window_padding(n, k, s, layer.padding)) > n:
             raise _Misfit(path, layer, shape, f"a window of {k} wraps around {n} positions more than once")
         sizes.append(window_output_size(n, k, s, layer.padding))
@@ -188,12 +186,7 @@ def _common_shape(layer: Layer, shape: Shape, path: str, outs: list[Shape]) -> S
 
 
 def _show(shape: Shape) -> str:
-    return (
-        "("
-        + ", ".join("any" if n is None else str(n) for n in shape)
-        + ("," if len(shape) == 1 else "")
-        + ")"
-    )
+    return "(" + ", ".join("any" if n is None else str(n) for n in shape) + ("," if len(shape) == 1 else "") + ")"
 
 
 def _report(misfit: _Misfit, network: Layer, shape: Shape, steps: list[Step]) -> str:

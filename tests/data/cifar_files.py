@@ -69,15 +69,7 @@ class Python2Pickle:
         empty = b"c" + self.module + b"\n_reconstruct\n" + self._put() + b"cnumpy\nndarray\n" + self._put()
         empty += b"K\x00\x85U\x01b\x87R" + self._put()
         code = array.dtype.str[1:].encode()
-        dtype = (
-            b"cnumpy\ndtype\n"
-            + self._put()
-            + b"U"
-            + bytes([len(code)])
-            + code
-            + b"K\x00K\x01\x87R"
-            + self._put()
-        )
+        dtype = b"cnumpy\ndtype\n" + self._put() + b"U" + bytes([len(code)]) + code + b"K\x00K\x01\x87R" + self._put()
         dtype += b"(K\x03U\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb"
         shape = b"(" + b"".join(map(self._save, array.shape)) + b"t"
         raw = array.tobytes()

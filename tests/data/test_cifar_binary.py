@@ -53,17 +53,13 @@ def test_a_label_that_names_no_class_is_refused_with_its_record(folder: Path) ->
     content = bytearray((folder / "data_batch_1.bin").read_bytes())
     content[2 * 3073] = 10
     (folder / "data_batch_1.bin").write_bytes(content)
-    with pytest.raises(
-        DataError, match=r"data_batch_1\.bin: found the label 10 in record 2; expected labels 0\.\.9"
-    ):
+    with pytest.raises(DataError, match=r"data_batch_1\.bin: found the label 10 in record 2; expected labels 0\.\.9"):
         load_cifar10(folder)
 
 
 def test_class_names_of_another_number_are_refused(folder: Path) -> None:
     (folder / "batches.meta.txt").write_text("cat\ndog\n")
-    with pytest.raises(
-        DataError, match=r"batches\.meta\.txt: found 2 class names \('cat', 'dog'\); expected 10"
-    ):
+    with pytest.raises(DataError, match=r"batches\.meta\.txt: found 2 class names \('cat', 'dog'\); expected 10"):
         load_cifar10(folder)
     (folder / "batches.meta.txt").unlink()
     with pytest.raises(DataError, match=r"batches\.meta\.txt: found no such file; expected a text file"):

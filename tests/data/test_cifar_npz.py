@@ -56,9 +56,7 @@ def test_jpeg_copies_are_decoded_each_by_its_offsets(tmp_path: Path) -> None:
         ({"class_names": np.arange(10)}, "'class_names' with dtype int64"),
     ],
 )
-def test_an_exact_subset_with_a_wrong_array_is_refused(
-    tmp_path: Path, changes: dict[str, Any], found: str
-) -> None:
+def test_an_exact_subset_with_a_wrong_array_is_refused(tmp_path: Path, changes: dict[str, Any], found: str) -> None:
     refused(write(tmp_path, files.subset_arrays(), **changes), found)
 
 
@@ -125,9 +123,7 @@ def test_an_image_of_another_size_or_mode_is_refused_before_it_is_decoded(
     refused(write(tmp_path, arrays, **changes), f"size {size[1]}x{size[0]}, mode {mode}")
 
 
-def test_without_pillow_the_error_says_what_to_install(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_pillow_the_error_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(tmp_path, files.jpeg_arrays())
     monkeypatch.setitem(sys.modules, "PIL", None)
     monkeypatch.delitem(sys.modules, "ntklab.data._jpeg", raising=False)

@@ -142,9 +142,7 @@ def test_a_pickle_that_is_no_dictionary_is_refused(folder: Path) -> None:
         ([1] * 10, "no list of strings under 'label_names'"),
     ],
 )
-def test_class_names_that_do_not_name_ten_classes_are_refused(
-    folder: Path, names: object, found: str
-) -> None:
+def test_class_names_that_do_not_name_ten_classes_are_refused(folder: Path, names: object, found: str) -> None:
     (folder / "batches.meta").write_bytes(files.Python2Pickle().dumps({b"label_names": names}))
     with pytest.raises(DataError, match=r"batches\.meta: found .*; expected .*10 ") as caught:
         load_cifar10(folder)

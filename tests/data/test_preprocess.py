@@ -71,9 +71,7 @@ def test_fitted_numbers_cannot_be_reassigned(images: NDArray[np.uint8]) -> None:
 def test_a_constant_channel_is_refused_even_where_rounding_hides_it(value: float) -> None:
     x = np.random.default_rng(0).random((30, 3, 3, 2))
     x[..., 1] = value
-    with pytest.raises(
-        InputError, match=rf"channel 1 has the value {value:.1f} in all 270 pixels.*deviation is 0"
-    ):
+    with pytest.raises(InputError, match=rf"channel 1 has the value {value:.1f} in all 270 pixels.*deviation is 0"):
         standardise(x)
 
 

@@ -101,15 +101,11 @@ def test_the_load_alone_refuses_a_live_payload_too(marker: Path, name: str) -> N
 
 @pytest.mark.usefixtures("few_records")
 @pytest.mark.parametrize("file", ["batches.meta", "data_batch_3", "test_batch"])
-def test_a_payload_in_any_file_of_cifar_10_is_refused_by_the_file_name(
-    tmp_path: Path, marker: Path, file: str
-) -> None:
+def test_a_payload_in_any_file_of_cifar_10_is_refused_by_the_file_name(tmp_path: Path, marker: Path, file: str) -> None:
     folder = files.write_python_version(tmp_path / "cifar")
     payload = live_payloads(marker)["among the data"]
     # A batch must have its size to be looked into at all.
-    padding = (
-        b"" if file == "batches.meta" else b"T" + struct.pack("<i", 4 * 3072) + bytes(4 * 3072) + b"K\x01s"
-    )
+    padding = b"" if file == "batches.meta" else b"T" + struct.pack("<i", 4 * 3072) + bytes(4 * 3072) + b"K\x01s"
     (folder / file).write_bytes(payload[:-1] + padding + b".")
     with pytest.raises(DataError, match=rf"{file}: found .*forbidden name 'builtins exec'"):
         load_cifar10(folder)
@@ -189,9 +185,7 @@ def test_allowed_names_used_in_other_ways_are_refused(content: bytes, found: str
 
 
 def array_with(shape: bytes, code: bytes, raw: bytes) -> bytes:
-    head = (
-        b"\x80\x02}U\x04datacnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85U\x01b\x87R(K\x01"
-    )
+    head = b"\x80\x02}U\x04datacnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85U\x01b\x87R(K\x01"
     dtype = b"cnumpy\ndtype\nU" + bytes([len(code)]) + code + b"K\x00K\x01\x87R"
     return head + shape + dtype + b"\x89" + raw + b"tbs."
 

@@ -71,9 +71,7 @@ def test_all_training_images_can_be_kept_in_order(data: ImageData) -> None:
 
 def test_more_than_a_class_has_is_refused_with_what_is_possible(data: ImageData) -> None:
     assert len(subset(data, 30).x_train) == 30
-    with pytest.raises(
-        InputError, match=r"needs 11 training images of class 'eel', which has 10; ask for at most 30"
-    ):
+    with pytest.raises(InputError, match=r"needs 11 training images of class 'eel', which has 10; ask for at most 30"):
         subset(data, 33)
 
 

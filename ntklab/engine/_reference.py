@@ -1,0 +1,94 @@
+"""The reference engine: the rules of :mod:`ntklab.kernel` as written, on any device, differentiable."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from ntklab.engine._interface import Engine, Support
+from ntklab.kernel import Carry, Hyper, PairValue, Plan, image_pass, pair_pass
+
+_BLOCK_BYTES = 4 << 20
+"""What a block of pairs may take: measured best on CPU at the size of a core's share of cache."""
+_LARGEST_BLOCK = 512
+
+
+class Reference(Engine):
+    """Blocks of pairs one after another, each by :func:`ntklab.kernel.pair_pass`; the definition of the rest."""
+
+    name = "reference"
+
+    def supports(self, plan: Plan, device: jax.Device, dtype: np.dtype) -> Support:
+        """Accept everything."""
+        return Support(True, "runs every plan on every device")
+
+    def run(
+        self, plan: Plan, x1: Float[Array, "n1 *shape"], x2: Float[Array, "n2 *shape"] | None, hyper: Hyper
+    ) -> list[PairValue]:
+        """Compute all pairs; the learnable numbers are arguments, so that new values compile nothing."""
+        return _run(x1, x2, hyper, plan=replace(plan, hyper=()))
+
+    def diagonal(self, plan: Plan, x: Float[Array, "n *shape"], hyper: Hyper) -> list[PairValue]:
+        """Compute each input with itself."""
+        return _diagonal(x, hyper, plan=replace(plan, hyper=()))
+
+
+@partial(jax.jit, static_argnames=("plan",))
+def _run(x1: Array, x2: Array | None, hyper: Hyper, *, plan: Plan) -> list[PairValue]:
+    n1, n2 = x1.shape[0], x1.shape[0] if x2 is None else x2.shape[0]
+    side = _block_side(plan, x1.dtype)
+    b1, b2 = min(side, n1), min(side, n2)
+    rows, columns = -(-n1 // b1), -(-n2 // b2)
+    left = _blocks(plan, x1, hyper, b1, rows)
+    right = left if x2 is None else _blocks(plan, x2, hyper, b2, columns)
+    if x2 is None:
+        i, j = np.triu_indices(rows)
+    else:
+        i, j = (index.ravel() for index in np.indices((rows, columns)))
+
+    @jax.checkpoint  # derivatives recompute a block instead of keeping all of its layers for all blocks
+    def block(index: tuple[Array, Array]) -> list[PairValue]:
+        (xi, li), (xj, rj) = (jax.tree.map(lambda a: a[k], side) for k, side in zip(index, (left, right), strict=True))
+        return pair_pass(plan, xi, xj, li, rj, hyper)
+
+    tiles = jax.lax.map(block, (jnp.asarray(i), jnp.asarray(j)))
+
+    def assemble(tile: Array) -> Array:
+        whole = jnp.zeros((rows, columns, b1, b2), tile.dtype).at[i, j].set(tile)
+        whole = whole.transpose((0, 2, 1, 3)).reshape((rows * b1, columns * b2))[:n1, :n2]
+        if x2 is not None:
+            return whole
+        upper = np.triu(np.ones((n1, n1), bool))
+        return jnp.where(upper, whole, whole.T)
+
+    return jax.tree.map(assemble, tiles)
+
+
+@partial(jax.jit, static_argnames=("plan",))
+def _diagonal(x: Array, hyper: Hyper, *, plan: Plan) -> list[PairValue]:
+    def one(xi: Array) -> list[PairValue]:
+        own = image_pass(plan, xi[None], hyper)
+        return pair_pass(plan, xi[None], xi[None], own, own, hyper)
+
+    return jax.tree.map(lambda a: a[:, 0, 0], jax.lax.map(one, x))
+
+
+def _blocks(plan: Plan, x: Array, hyper: Hyper, size: int, count: int) -> tuple[Array, list]:
+    """Return inputs and their image pass, cut into blocks; the last one repeats the last input."""
+    if any(op.image is Carry.ALL for op in plan.ops):
+        own = jax.lax.map(lambda xi: jax.tree.map(lambda a: a[0], image_pass(plan, xi[None], hyper)), x)
+    else:
+        own = image_pass(plan, x, hyper)
+    index = np.minimum(np.arange(size * count), x.shape[0] - 1).reshape((count, size))
+    return jax.tree.map(lambda a: a[index], (x, own))
+
+
+def _block_side(plan: Plan, dtype: np.dtype) -> int:
+    pairs = _BLOCK_BYTES // (plan.widest * dtype.itemsize)
+    return max(1, min(_LARGEST_BLOCK, math.isqrt(pairs)))

@@ -1,0 +1,12 @@
+"""From kernel matrices to predictions: label codings, kernel regression, and gradient flow at time t."""
+
+from ntklab.predict._fit_flow import FlowPrediction as FlowPrediction
+from ntklab.predict._fit_flow import fit_flow as fit_flow
+from ntklab.predict._fit_flow import gradient_flow as gradient_flow
+from ntklab.predict._flow import GradientFlow as GradientFlow
+from ntklab.predict._labels import Coding as Coding
+from ntklab.predict._labels import accuracy as accuracy
+from ntklab.predict._labels import decode as decode
+from ntklab.predict._labels import encode as encode
+from ntklab.predict._regression import KernelRegression as KernelRegression
+from ntklab.predict._regression import fit as fit

@@ -1,0 +1,12 @@
+"""Linear systems with a kernel matrix: ridges that name their scale, factors that report their quality.
+
+Arrays in, arrays out; this folder knows no network. Everything runs on the host in float64.
+"""
+
+from ntklab.solve._direct import Factor as Factor
+from ntklab.solve._direct import factorise as factorise
+from ntklab.solve._residual import backward_error as backward_error
+from ntklab.solve._ridge import Ridge as Ridge
+from ntklab.solve._spectral import Spectrum as Spectrum
+from ntklab.solve._spectral import eigendecompose as eigendecompose
+from ntklab.solve._status import Status as Status

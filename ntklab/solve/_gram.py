@@ -1,0 +1,102 @@
+"""Checks and copies that every solver of a kernel matrix needs, in blocks so that memory stays small."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from jaxtyping import Float
+from numpy.typing import ArrayLike
+
+from ntklab.errors import InputError
+
+_TILE = 1024
+_BLOCK_ENTRIES = 2**22
+
+
+def row_blocks(rows: int, columns: int) -> Iterator[slice]:
+    """Slices over `rows` rows such that one block of all columns has about four million entries."""
+    step = max(1, _BLOCK_ENTRIES // max(columns, 1))
+    return (slice(start, min(start + step, rows)) for start in range(0, rows, step))
+
+
+def symmetry_tolerance(dtype: np.dtype) -> float:
+    """Largest accepted max |K - K^T| in units of the mean diagonal: 2 sqrt(eps) of the input's dtype."""
+    # ReLU kernels have a square-root singularity at coinciding inputs: each of k(x, y) and k(y, x)
+    # may be off by sqrt(eps) there, so rounding alone explains twice that.
+    return 2 * float(np.sqrt(np.finfo(dtype).eps))
+
+
+def checked_gram(gram: ArrayLike) -> Float[np.ndarray, "n n"]:
+    """The matrix as a NumPy array of its own dtype, after all checks; NumPy arrays are not copied."""
+    matrix = np.asarray(gram)
+    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
+        raise InputError(
+            f"A kernel matrix must have shape (N, N), got {matrix.shape}. Rows and columns are both training points."
+        )
+    if matrix.size == 0:
+        raise InputError("The kernel matrix is empty: there is no training point.")
+    if matrix.dtype not in (np.float32, np.float64):
+        raise InputError(f"A kernel matrix must be float32 or float64, got {matrix.dtype}: convert it first.")
+    _require_finite(matrix)
+    _require_symmetric(matrix)
+    return matrix
+
+
+def _require_finite(matrix: np.ndarray) -> None:
+    n = matrix.shape[0]
+    for rows in row_blocks(n, n):
+        finite = np.isfinite(matrix[rows])
+        if not finite.all():
+            first, column = (int(index) for index in np.argwhere(~finite)[0])
+            row = rows.start + first
+            raise InputError(f"The kernel matrix must be finite, but entry ({row}, {column}) is {matrix[row, column]}.")
+
+
+def _require_symmetric(matrix: np.ndarray) -> None:
+    n = matrix.shape[0]
+    worst, where = 0.0, (0, 0)
+    for i in range(0, n, _TILE):
+        for j in range(0, i + 1, _TILE):
+            lower = matrix[i : i + _TILE, j : j + _TILE].astype(np.float64)
+            difference = np.abs(lower - matrix[j : j + _TILE, i : i + _TILE].T)
+            peak = int(np.argmax(difference))
+            if difference.flat[peak] > worst:
+                worst = float(difference.flat[peak])
+                row, column = divmod(peak, difference.shape[1])
+                where = (i + row, j + column)
+    scale = abs(float(np.mean(matrix.diagonal(), dtype=np.float64)))
+    tolerance = symmetry_tolerance(matrix.dtype)
+    if worst > tolerance * scale:
+        row, column = where
+        raise InputError(
+            f"The kernel matrix must be symmetric: entries ({row}, {column}) and ({column}, {row}) differ by "
+            f"{worst:.3g}, the mean diagonal is {scale:.3g}, and a {matrix.dtype} matrix may be off by "
+            f"{tolerance:.2g} of it. Compute the kernel of the training points with themselves, or pass "
+            "(K + K.T) / 2 if the asymmetry is meant."
+        )
+
+
+def lapack_matrix(matrix: Float[np.ndarray, "n n"], overwrite: bool) -> tuple[np.ndarray, bool]:
+    """A float64 Fortran-order array for LAPACK, and whether its lower triangle holds that of `matrix`.
+
+    The array is `matrix` or its transpose in place where `overwrite` allows it, and one copy otherwise. The
+    transpose of a C-order array is Fortran-order at no cost; its *upper* triangle is then the one to name,
+    so the lower triangle of `matrix` is what LAPACK reads in every case.
+    """
+    in_place = (
+        overwrite
+        and matrix.dtype == np.float64
+        and matrix.flags.writeable
+        and (matrix.flags.c_contiguous or matrix.flags.f_contiguous)
+    )
+    work = matrix if in_place else np.array(matrix, dtype=np.float64, order="K", copy=True)
+    if work.flags.f_contiguous:
+        return work, True
+    return work.T, False
+
+
+def real_array(values: ArrayLike, name: str) -> Float[np.ndarray, "..."]:
+    """A float64 copy of real numbers of any kind; `name` is what the error calls them."""
+    array = np.asarray(values)
+    if array.dtype.kind not in "fiu":
+        raise InputError(f"The {name} must be real numbers, got dtype {array.dtype}.")
+    return array.astype(np.float64)
