@@ -9,6 +9,7 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from ntklab.engine._interface import Engine
@@ -133,7 +134,7 @@ class KernelFn:
             raise InputError(f"{name} needs the shape {wanted} with n >= 1, got {tuple(x.shape)}{hint}.")
         if not (np.issubdtype(x.dtype, np.number) or x.dtype == bool) or np.issubdtype(x.dtype, np.complexfloating):
             raise InputError(f"{name} needs real numbers, got dtype {x.dtype}.")
-        if not isinstance(x, jax.core.Tracer):
+        if not isinstance(x, Tracer):
             finite = np.isfinite(np.asarray(x)).reshape((x.shape[0], -1)).all(axis=1)
             if not finite.all():
                 row = int(np.argmin(finite))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -24,7 +25,7 @@ class Reference(Engine):
 
     name = "reference"
 
-    def supports(self, plan: Plan, device: jax.Device, dtype: np.dtype) -> Support:
+    def supports(self, plan: Plan, device: Any, dtype: np.dtype) -> Support:
         """Accept everything."""
         return Support(True, "runs every plan on every device")
 
@@ -54,7 +55,7 @@ def _run(x1: Array, x2: Array | None, hyper: Hyper, *, plan: Plan) -> list[PairV
 
     @jax.checkpoint  # derivatives recompute a block instead of keeping all of its layers for all blocks
     def block(index: tuple[Array, Array]) -> list[PairValue]:
-        (xi, li), (xj, rj) = (jax.tree.map(lambda a: a[k], side) for k, side in zip(index, (left, right), strict=True))
+        (xi, li), (xj, rj) = (_take(side, k) for side, k in zip((left, right), index, strict=True))
         return pair_pass(plan, xi, xj, li, rj, hyper)
 
     tiles = jax.lax.map(block, (jnp.asarray(i), jnp.asarray(j)))
@@ -86,7 +87,11 @@ def _blocks(plan: Plan, x: Array, hyper: Hyper, size: int, count: int) -> tuple[
     else:
         own = image_pass(plan, x, hyper)
     index = np.minimum(np.arange(size * count), x.shape[0] - 1).reshape((count, size))
-    return jax.tree.map(lambda a: a[index], (x, own))
+    return _take((x, own), index)
+
+
+def _take(tree: Any, index: Any) -> Any:
+    return jax.tree.map(lambda a: a[index], tree)
 
 
 def _block_side(plan: Plan, dtype: np.dtype) -> int:

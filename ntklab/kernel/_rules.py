@@ -117,7 +117,7 @@ def pair_pass(
             side = _Sides(left[j], right[j], _reading(op, read), block=True)
             value = values[j]
             if read.pair is Carry.ALL and side.carry is Carry.EQUAL:
-                value = jax.tree.map(lambda a, n=len(read.spatial): diagonal(a, n), value)
+                value = _equal_positions(value, len(read.spatial))
             if read.distance and not op.distance and op.kind != "relu":
                 value = value._replace(cov=side.covariance(value.cov))
             reads.append(value)
@@ -149,7 +149,7 @@ def _pair_value(
         terms.append(out.covariance(cov) if op.distance else cov)
     value = PairValue(cov, _add(terms) if terms else None)
     if op.kind == "pool" and op.pair is Carry.EQUAL:
-        value = jax.tree.map(lambda a: diagonal(a, len(op.spatial)), value)
+        value = _equal_positions(value, len(op.spatial))
     return value
 
 
@@ -285,6 +285,10 @@ def _bias(op: Op, hyper: Hyper) -> Float[Array, ""] | float:
 def _key(op: Op) -> str:
     assert op.hyper is not None
     return op.hyper
+
+
+def _equal_positions(value: PairValue, n: int) -> PairValue:
+    return PairValue(*(a if a is None else diagonal(a, n) for a in value))
 
 
 def _reading(op: Op, read: Op) -> Carry:
