@@ -5,3 +5,4 @@ from ntklab._version import __version__ as __version__
 from ntklab.engine import Kernel as Kernel
 from ntklab.engine import KernelFn as KernelFn
 from ntklab.engine import compile as compile
+from ntklab.gram import gram as gram

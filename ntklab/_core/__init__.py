@@ -1,3 +1,7 @@
-"""What every room may use: safe numerics and records."""
+"""What every room may use: safe numerics, records, and canaries for a broken JAX."""
 
+from ntklab._core._canaries import Check as Check
+from ntklab._core._canaries import canaries as canaries
 from ntklab._core._numerics import safe_sqrt as safe_sqrt
+from ntklab._core._record import Record as Record
+from ntklab._core._record import environment as environment

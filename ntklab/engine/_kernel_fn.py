@@ -22,7 +22,7 @@ from ntklab.spec import Layer
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Kernel:
-    """The kernels of two sets of inputs, arrays of shape ``(n1, n2)``; a JAX pytree.
+    """The kernels of two sets of inputs, JAX or NumPy arrays of shape ``(n1, n2)``; a JAX pytree.
 
     Attributes
     ----------
@@ -107,13 +107,13 @@ class KernelFn:
         InputError
             A wrong shape, complex or non-finite values, an empty set, or keys unlike :attr:`hyper`.
         """
-        x1 = self._admit("x1", x1)
-        x2 = None if x2 is None else self._admit("x2", x2)
+        x1 = self._admit(x1, "x1")
+        x2 = None if x2 is None else self._admit(x2, "x2")
         return self._name(self._engine.run(self.plan, x1, x2, self._admit_hyper(hyper)))
 
     def diagonal(self, x: Any, *, hyper: Hyper | None = None) -> Any:
         """Return the kernels of every input with itself, arrays of shape ``(n,)``."""
-        return self._name(self._engine.diagonal(self.plan, self._admit("x", x), self._admit_hyper(hyper)))
+        return self._name(self._engine.diagonal(self.plan, self._admit(x, "x"), self._admit_hyper(hyper)))
 
     def _name(self, values: list[PairValue]) -> Any:
         kernels = {}
@@ -123,7 +123,8 @@ class KernelFn:
             kernels[name] = Kernel({word: both[word] for word in self.plan.get})
         return kernels[""] if set(kernels) == {""} else kernels
 
-    def _admit(self, name: str, x: Any) -> Float[Array, "n *shape"]:
+    def check(self, x: Any, name: str = "x") -> Any:
+        """Return ``x`` as a NumPy or JAX array if this kernel can take it, else raise InputError."""
         _check_dtype(self.dtype)
         if not isinstance(x, jax.Array):
             x = np.asarray(x)
@@ -139,7 +140,10 @@ class KernelFn:
             if not finite.all():
                 row = int(np.argmin(finite))
                 raise InputError(f"{name} has NaN or infinite values, the first in row {row}; clean or drop it.")
-        return jnp.asarray(x, self.dtype)
+        return x
+
+    def _admit(self, x: Any, name: str) -> Float[Array, "n *shape"]:
+        return jnp.asarray(self.check(x, name), self.dtype)
 
     def _admit_hyper(self, hyper: Hyper | None) -> Hyper:
         own = self.hyper
@@ -208,8 +212,8 @@ def compile(
     >>> kfn = ntklab.compile(zoo.fc(3), input_shape=(2,))
     >>> x = np.array([[1.0, 0.0], [0.0, 1.0]])
     >>> np.asarray(kfn(x).ntk).round(4)
-    array([[3.    , 0.6394],
-           [0.6394, 3.    ]], dtype=float32)
+    array([[3.    , 0.6857],
+           [0.6857, 3.    ]], dtype=float32)
     """
     try:
         dtype = np.dtype(dtype)

@@ -288,7 +288,7 @@ def _key(op: Op) -> str:
 
 
 def _equal_positions(value: PairValue, n: int) -> PairValue:
-    return PairValue(*(a if a is None else diagonal(a, n) for a in value))
+    return PairValue(diagonal(value.cov, n), None if value.ntk is None else diagonal(value.ntk, n))
 
 
 def _reading(op: Op, read: Op) -> Carry:
