@@ -6,6 +6,6 @@ from ntklab.finite._network import DType as DType
 from ntklab.finite._network import Network as Network
 from ntklab.finite._network import Params as Params
 from ntklab.finite._network import network as network
-from ntklab.finite._training import Trajectory as Trajectory
 from ntklab.finite._training import train_flow as train_flow
 from ntklab.finite._training import train_gd as train_gd
+from ntklab.finite._trajectory import Trajectory as Trajectory

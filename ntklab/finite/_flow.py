@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 from ntklab.errors import SolveError
 from ntklab.finite._forward import Weights
 from ntklab.finite._network import Network, Params
-from ntklab.finite._training import evaluate, loss
+from ntklab.finite._trajectory import evaluate, loss
 
 
 def integrate(
@@ -42,7 +42,9 @@ def integrate(
         return (train, test), params, 0
     # Time in the dtype of the parameters: they are multiplied, and nothing here promotes dtypes.
     when = jnp.asarray(times, network.dtype)
-    solution = _solve(network, params, x, y, when, x_test, rtol, atol, max_steps)
+    # diffrax bounds the root mean square over parameters; the root of their number makes that a sum.
+    tolerances = jnp.asarray([rtol, atol / math.sqrt(network.num_trainable)], network.dtype)
+    solution = _solve(network, params, x, y, when, x_test, tolerances, max_steps)
     _check(solution, times, rtol, max_steps)
     assert solution.ys is not None
     (train, test), moved = solution.ys
@@ -51,7 +53,7 @@ def integrate(
     return (np.asarray(train), np.asarray(test)), Params(last, params.frozen), steps
 
 
-@partial(jax.jit, static_argnames=("network", "rtol", "atol", "max_steps"))
+@partial(jax.jit, static_argnames=("network", "max_steps"))
 def _solve(
     network: Network,
     params: Params,
@@ -59,8 +61,7 @@ def _solve(
     y: Float[Array, "n O"],
     times: Float[Array, "T"],
     x_test: Float[Array, "m ..."],
-    rtol: float,
-    atol: float,
+    tolerances: Float[Array, "2"],
     max_steps: int,
 ) -> diffrax.Solution:
     # The state is how far the parameters have moved: in a wide network that is little next to their
@@ -87,8 +88,7 @@ def _solve(
         dt0=None,
         y0=jax.tree.map(jnp.zeros_like, params.trainable),
         saveat=records,
-        # diffrax bounds the root mean square over parameters; the root of their number makes that a sum.
-        stepsize_controller=diffrax.PIDController(rtol=rtol, atol=atol / math.sqrt(network.num_trainable)),
+        stepsize_controller=diffrax.PIDController(rtol=tolerances[0], atol=tolerances[1]),
         max_steps=max_steps,
         throw=False,
     )

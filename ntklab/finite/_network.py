@@ -19,6 +19,8 @@ from ntklab.finite._widths import settle_widths
 from ntklab.spec import Conv, Dense, Layer, Serial, infer_shapes
 
 DType = Literal["float32", "float64"]
+Shapes = Mapping[str, Mapping[str, Any]]
+"""Like Weights, with shapes and dtypes in place of arrays."""
 
 
 class Params(NamedTuple):
@@ -214,7 +216,7 @@ def as_inputs(net: Network, x: Shaped[Array | np.ndarray, "..."], name: str) -> 
     return jnp.asarray(array, net.dtype)
 
 
-def _count(template: Weights) -> int:
+def _count(template: Shapes) -> int:
     return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(template))
 
 
@@ -228,7 +230,7 @@ def _check_dtype(dtype: str) -> None:
         )
 
 
-def _check_weights(given: Weights, needed: Weights) -> None:
+def _check_weights(given: Weights, needed: Shapes) -> None:
     if jax.tree.structure(given) != jax.tree.structure(needed):
         raise InputError(
             f"params are of another network: this one has weights at {sorted(needed)}, got {sorted(given)}."

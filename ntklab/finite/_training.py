@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 
 import jax
@@ -13,32 +12,16 @@ from jaxtyping import Array, Float, Shaped
 
 from ntklab.errors import InputError, MissingExtraError, SolveError
 from ntklab.finite._forward import Weights
-from ntklab.finite._network import Network, Params, as_inputs
-
-
-@dataclass(frozen=True)
-class Trajectory:
-    """What a network did during training.
-
-    Attributes
-    ----------
-    times : numpy array, (T,)
-        Gradient-flow time of each record, float64; ``learning_rate * step`` for gradient descent.
-    train : numpy array, (T, n, O)
-        Outputs on the training inputs at those times.
-    test : numpy array, (T, m, O), or None
-        Outputs on the test inputs, if there were any.
-    params : Params
-        Parameters at the last time; the frozen part is the one that training started from.
-    steps : int
-        Steps of gradient descent, or of the integrator (rejected ones included).
-    """
-
-    times: Float[np.ndarray, "T"]
-    train: Float[np.ndarray, "T n O"]
-    test: Float[np.ndarray, "T m O"] | None
-    params: Params
-    steps: int
+from ntklab.finite._network import Network, Params
+from ntklab.finite._trajectory import (
+    Trajectory,
+    check_count,
+    check_data,
+    check_positive,
+    check_times,
+    evaluate,
+    loss,
+)
 
 
 def train_flow(
@@ -132,17 +115,17 @@ def train_flow(
             "train_flow integrates with diffrax, which is not installed: pip install 'ntklab[flow]'. "
             "train_gd does without."
         ) from None
-    inputs, targets, tests = _check_data(network, params, x, y, x_test)
-    when = _check_times(times)
+    inputs, targets, tests = check_data(network, params, x, y, x_test)
+    when = check_times(times)
     for name, value in (("rtol", rtol), ("atol", atol)):
-        _check_positive(name, value)
+        check_positive(name, value)
     if rtol < np.finfo(network.dtype).eps:
         raise InputError(f"rtol={rtol:g} is finer than {network.dtype} resolves; use a float64 network.")
-    _check_count("max_steps", max_steps)
-    recorded, trained, steps = integrate(
+    check_count("max_steps", max_steps)
+    (train, test), trained, count = integrate(
         network, params, inputs, targets, when, tests, rtol=rtol, atol=atol, max_steps=max_steps
     )
-    return _trajectory(when, recorded, x_test is not None, trained, steps)
+    return Trajectory(when, train, None if x_test is None else test, trained, count)
 
 
 def train_gd(
@@ -207,11 +190,11 @@ def train_gd(
     >>> float(before / after)
     8.00
     """
-    inputs, targets, tests = _check_data(network, params, x, y, x_test)
-    _check_positive("learning_rate", learning_rate)
-    _check_count("steps", steps)
+    inputs, targets, tests = check_data(network, params, x, y, x_test)
+    check_positive("learning_rate", learning_rate)
+    check_count("steps", steps)
     every = steps if record_every is None else record_every
-    _check_count("record_every", every)
+    check_count("record_every", every)
     marks = [*range(0, steps, every), steps]
     rate = jnp.asarray(learning_rate, network.dtype)
     trainable, recorded = params.trainable, []
@@ -227,21 +210,9 @@ def train_gd(
                 f"empirical_ntk on the training inputs)."
             )
     when = learning_rate * np.asarray(marks, np.float64)
-    columns = [np.stack(column) for column in zip(*recorded, strict=True)]
-    return _trajectory(when, columns, x_test is not None, Params(trainable, params.frozen), steps)
-
-
-def loss(network: Network, params: Params, x: Float[Array, "n ..."], y: Float[Array, "n O"]) -> Float[Array, ""]:
-    """Return half the sum of squared errors, the loss of everything in this file."""
-    return 0.5 * jnp.sum((network.apply(params, x) - y) ** 2)
-
-
-@partial(jax.jit, static_argnames="network")
-def evaluate(
-    network: Network, params: Params, x: Float[Array, "n ..."], x_test: Float[Array, "m ..."]
-) -> tuple[Float[Array, "n O"], Float[Array, "m O"]]:
-    """Return the outputs on training and test inputs."""
-    return network.apply(params, x), network.apply(params, x_test)
+    train, test = (np.stack(column) for column in zip(*recorded, strict=True))
+    end = Params(trainable, params.frozen)
+    return Trajectory(when, train, None if x_test is None else test, end, steps)
 
 
 @partial(jax.jit, static_argnames="network")
@@ -261,57 +232,3 @@ def _descend(
 
     # The number of steps is traced, so that a shorter last stretch compiles nothing.
     return jax.lax.fori_loop(0, steps, step, trainable)
-
-
-def _check_data(
-    network: Network,
-    params: Params,
-    x: Shaped[Array | np.ndarray, "n ..."],
-    y: Shaped[Array | np.ndarray, "n ..."],
-    x_test: Shaped[Array | np.ndarray, "m ..."] | None,
-) -> tuple[Float[Array, "n ..."], Float[Array, "n O"], Float[Array, "m ..."]]:
-    inputs = as_inputs(network, x, "x")
-    if len(inputs) == 0:
-        raise InputError("x holds no inputs; training needs at least one.")
-    jax.eval_shape(network.apply, params, inputs)  # refuses params of another network before any work
-    wanted = (len(inputs), network.output_width)
-    targets = np.asarray(y)
-    if targets.shape == wanted[:1] and wanted[1] == 1:
-        targets = targets[:, None]
-    if targets.shape != wanted or targets.dtype.kind not in "biuf":
-        raise InputError(
-            f"y holds real numbers in shape {wanted}: one row per input, one column per output; "
-            f"got shape {targets.shape}, dtype {targets.dtype}."
-        )
-    # No test inputs are zero test inputs: one path through the code below.
-    tests = inputs[:0] if x_test is None else as_inputs(network, x_test, "x_test")
-    return inputs, jnp.asarray(targets, network.dtype), tests
-
-
-def _check_times(times: Sequence[float] | Float[np.ndarray, "T"]) -> Float[np.ndarray, "T"]:
-    when = np.asarray(times, np.float64)
-    good = when.ndim == 1 and when.size > 0 and np.isfinite(when).all()
-    if not good or when[0] < 0 or (np.diff(when) <= 0).any():
-        raise InputError(f"times are finite, increasing and not negative, in one dimension; got {times!r}.")
-    return when
-
-
-def _check_positive(name: str, value: float) -> None:
-    if not 0 < value < float("inf"):
-        raise InputError(f"{name} is a finite number > 0, got {value!r}.")
-
-
-def _check_count(name: str, value: int) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise InputError(f"{name} is a positive integer, got {value!r}.")
-
-
-def _trajectory(
-    times: Float[np.ndarray, "T"],
-    recorded: Sequence[Float[np.ndarray, "T _ O"]],
-    tested: bool,
-    params: Params,
-    steps: int,
-) -> Trajectory:
-    train, test = recorded
-    return Trajectory(times, train, test if tested else None, params, steps)

@@ -8,75 +8,30 @@ coinciding inputs (see ``_relu.py``). Linear operations act on ``D`` as on :math
 - where zero padding lets only ``p`` fall inside the image, ``D`` is the variance at ``p``;
 - a mean over windows ``A`` and ``B`` uses :math:`D' = \overline{D_{AB}} - \tfrac12\overline{D_{AA}}
   - \tfrac12\overline{D_{BB}}`, whose last two terms belong to one input each (``within``).
-
-Array axes: two block axes ``(b1, b2)`` for pairs (one, ``b``, in the image pass), then positions: none, ``*P``
-(equal positions) or ``*P *P`` (all pairs of positions).
 """
 
 from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from functools import reduce
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ntklab._core import safe_sqrt
+from ntklab.kernel._input import input_covariance, input_distance, same_input
 from ntklab.kernel._plan import Carry, Op, Plan
 from ntklab.kernel._relu import correlation_gap, relu_dual
+from ntklab.kernel._values import ImageValue, PairValue, Sides
 from ntklab.kernel._windows import apart, diagonal, outside, pad, pad_amounts, together
 
 Hyper = Mapping[str, Mapping[str, Float[Array, ""]]]
 """The learnable numbers: ``hyper[key]["W_std"]`` and, for layers with a bias, ``hyper[key]["b_std"]``."""
 
 _GROUPS = {Carry.NUMBER: 0, Carry.EQUAL: 1, Carry.ALL: 2}
-_UNROLLED = 16
-
-
-class ImageValue(NamedTuple):
-    """What is known of one value for each input alone."""
-
-    variance: Float[Array, "b *P"]
-    std: Float[Array, "b *P"]
-    distance: Float[Array, "b *P *P"] | None = None  # to itself, between all its positions
-    within: Float[Array, "b *P"] | None = None  # half the mean distance inside each pooled window
-
-
-class PairValue(NamedTuple):
-    """One value for a block of pairs: covariance or distance, and the tangent kernel where there is one."""
-
-    cov: Float[Array, "..."]
-    ntk: Float[Array, "..."] | None
-
-
-class _Sides(NamedTuple):
-    """What is known of a value for the two inputs alone, and how it lines up with the axes of pairs."""
-
-    left: ImageValue | None
-    right: ImageValue | None
-    carry: Carry
-    block: bool  # two block axes (pairs), or one (each input with itself)
-
-    def spread(self, name: str) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
-        """Return one map of both inputs, shaped to broadcast over pairs and positions."""
-        arrays = []
-        for side, value in enumerate((self.left, self.right)):
-            a = getattr(value, name)
-            b, spatial = a.shape[0], a.shape[1:]
-            lead = ((b, 1), (1, b))[side] if self.block else (b,)
-            if self.carry is Carry.ALL:
-                ones = (1,) * len(spatial)
-                spatial = ((*spatial, *ones), (*ones, *spatial))[side]
-            arrays.append(a.reshape((*lead, *spatial)))
-        return arrays[0], arrays[1]
-
-    def covariance(self, distance: Float[Array, "..."]) -> Float[Array, "..."]:
-        left, right = self.spread("variance")
-        return 0.5 * (left + right - distance)
 
 
 def image_pass(plan: Plan, x: Float[Array, "b *shape"], hyper: Hyper) -> list[ImageValue | None]:
@@ -106,15 +61,15 @@ def pair_pass(
     same = jnp.zeros((), bool)
     for i, op in enumerate(plan.ops):
         if op.kind == "input":
-            make = _input_distance if op.distance else _input_covariance
+            make = input_distance if op.distance else input_covariance
             values.append(PairValue(make(x1, x2, op.pair, block=True), None))
             if op.distance:
-                same = _same_input(values[0].cov, len(op.spatial) if op.pair is Carry.ALL else 0)
+                same = same_input(values[0].cov, len(op.spatial) if op.pair is Carry.ALL else 0)
             continue
         reads, sides = [], []
         for j in op.inputs:
             read = plan.ops[j]
-            side = _Sides(left[j], right[j], _reading(op, read), block=True)
+            side = Sides(left[j], right[j], _reading(op, read), block=True)
             value = values[j]
             if read.pair is Carry.ALL and side.carry is Carry.EQUAL:
                 value = _equal_positions(value, len(read.spatial))
@@ -122,7 +77,7 @@ def pair_pass(
                 value = value._replace(cov=side.covariance(value.cov))
             reads.append(value)
             sides.append(side)
-        out = _Sides(left[i], right[i], Carry.ALL if op.kind == "pool" else op.pair, block=True)
+        out = Sides(left[i], right[i], Carry.ALL if op.kind == "pool" else op.pair, block=True)
         # one loop nest per operation: left alone, XLA recomputes a ReLU for every window that reads it
         values.append(jax.lax.optimization_barrier(_pair_value(op, reads, sides, out, same, hyper)))
     return [values[number] for _, number in plan.outputs]
@@ -131,8 +86,8 @@ def pair_pass(
 def _pair_value(
     op: Op,
     reads: list[PairValue],
-    sides: list[_Sides],
-    out: _Sides,
+    sides: list[Sides],
+    out: Sides,
     same: Array,
     hyper: Hyper,
 ) -> PairValue:
@@ -162,13 +117,13 @@ def _image_value(
 ) -> ImageValue:
     if op.kind == "input":
         variance = jnp.mean(jnp.square(x), axis=-1)
-        distance = _input_distance(x, x, Carry.ALL, block=False) if op.image is Carry.ALL else None
+        distance = input_distance(x, x, Carry.ALL, block=False) if op.image is Carry.ALL else None
         return ImageValue(variance, safe_sqrt(variance), distance)
     reads = [value for j in op.inputs if (value := values[j]) is not None]
     carries = [_reading(op, plan.ops[j]) for j in op.inputs]
     within = distance = None
     if op.kind == "pool" or op.image is Carry.ALL:
-        sides = [_Sides(r, r, c, block=False) for r, c in zip(reads, carries, strict=True)]
+        sides = [Sides(r, r, c, block=False) for r, c in zip(reads, carries, strict=True)]
         apart_from_itself = [r.distance for r in reads if r.distance is not None]
         if op.kind == "relu":
             distance = _relu_distance(apart_from_itself[0], sides[0])[0]
@@ -187,18 +142,18 @@ def _image_value(
         within = 0.5 * diagonal(distance, len(op.spatial))
         variance = variance - within
         pooled = ImageValue(variance, variance, None, within)
-        distance = _remove_within(distance, _Sides(pooled, pooled, Carry.ALL, block=False), jnp.ones((), bool))
+        distance = _remove_within(distance, Sides(pooled, pooled, Carry.ALL, block=False), jnp.ones((), bool))
     return ImageValue(variance, safe_sqrt(variance), distance if op.image is Carry.ALL else None, within)
 
 
-def _relu_value(op: Op, read: PairValue, sides: _Sides) -> PairValue:
+def _relu_value(op: Op, read: PairValue, sides: Sides) -> PairValue:
     distance, kappa_1_part, kappa_0 = _relu_distance(read.cov, sides)
     ntk = None if read.ntk is None else 0.5 * kappa_0 * read.ntk
     return PairValue(distance if op.distance else kappa_1_part, ntk)
 
 
 def _relu_distance(
-    distance: Float[Array, "..."], sides: _Sides
+    distance: Float[Array, "..."], sides: Sides
 ) -> tuple[Float[Array, "..."], Float[Array, "..."], Float[Array, "..."]]:
     """Return the distance and the covariance after ReLU, and kappa_0."""
     z, gap, product = correlation_gap(distance, *sides.spread("std"))
@@ -209,8 +164,8 @@ def _relu_distance(
 def _distance(
     op: Op,
     distances: list[Float[Array, "..."]],
-    sides: list[_Sides],
-    out: _Sides,
+    sides: list[Sides],
+    out: Sides,
     same: Array,
     hyper: Hyper,
 ) -> Float[Array, "..."]:
@@ -220,7 +175,7 @@ def _distance(
     return _remove_within(total, out, same) if op.kind == "pool" else total
 
 
-def _remove_within(distance: Float[Array, "..."], out: _Sides, same: Array) -> Float[Array, "..."]:
+def _remove_within(distance: Float[Array, "..."], out: Sides, same: Array) -> Float[Array, "..."]:
     """Turn a mean distance between windows into the distance between their means.
 
     An input's windows have distance exactly zero to themselves; subtraction alone would leave rounding there,
@@ -237,7 +192,7 @@ def _remove_within(distance: Float[Array, "..."], out: _Sides, same: Array) -> F
     return jnp.where(itself & same.reshape(same.shape + (1,) * (distance.ndim - same.ndim)), 0.0, distance)
 
 
-def _pad_distance(op: Op, distance: Float[Array, "..."], sides: _Sides) -> Float[Array, "..."]:
+def _pad_distance(op: Op, distance: Float[Array, "..."], sides: Sides) -> Float[Array, "..."]:
     """Pad a distance: next to the zeros outside the image, it is the other position's variance."""
     if op.window is None or sides.carry is Carry.NUMBER:
         return distance
@@ -300,48 +255,3 @@ def _reading(op: Op, read: Op) -> Carry:
 
 def _add(terms: Iterable[Float[Array, "..."]]) -> Float[Array, "..."]:
     return reduce(operator.add, terms)
-
-
-def _input_covariance(
-    x1: Float[Array, "b1 *shape"], x2: Float[Array, "b2 *shape"], carry: Carry, *, block: bool
-) -> Float[Array, "..."]:
-    left, right = _aligned(x1, x2, carry, block)
-    return _channel_mean(jnp.multiply, left, right)
-
-
-def _input_distance(
-    x1: Float[Array, "b1 *shape"], x2: Float[Array, "b2 *shape"], carry: Carry, *, block: bool
-) -> Float[Array, "..."]:
-    left, right = _aligned(x1, x2, carry, block)
-    return _channel_mean(lambda a, b: jnp.square(a - b), left, right)
-
-
-def _aligned(x1: Array, x2: Array, carry: Carry, block: bool) -> tuple[Array, Array]:
-    sides = _Sides(ImageValue(x1, x1), ImageValue(x2, x2), Carry.EQUAL, block)
-    left, right = sides.spread("variance")
-    if carry is Carry.ALL:
-        n = x1.ndim - 2
-        lead, spatial, channels = left.ndim - n - 1, x1.shape[1:-1], x1.shape[-1:]
-        left = left.reshape((*left.shape[:lead], *spatial, *(1,) * n, *channels))
-        right = right.reshape((*right.shape[:lead], *(1,) * n, *spatial, *channels))
-    return left, right
-
-
-def _channel_mean(
-    combine: Callable[[Array, Array], Array], left: Float[Array, "..."], right: Float[Array, "..."]
-) -> Float[Array, "..."]:
-    """Average ``combine`` over channels, a few at a time: never an array of pairs times channels."""
-    channels = left.shape[-1]
-    if channels <= _UNROLLED:
-        return _add(combine(left[..., c], right[..., c]) for c in range(channels)) * (1.0 / channels)
-    # differences, not a matrix product: |x - y|^2 from products cancels for near-duplicates
-    a, b = jnp.moveaxis(left, -1, 0), jnp.moveaxis(right, -1, 0)
-    start = jnp.zeros(jnp.broadcast_shapes(a.shape[1:], b.shape[1:]), left.dtype)
-    total, _ = jax.lax.scan(lambda t, ab: (t + combine(*ab), None), start, (a, b), unroll=_UNROLLED)
-    return total * (1.0 / channels)
-
-
-def _same_input(distance: Float[Array, "..."], n: int) -> Array:
-    """Return which pairs of inputs are equal: at distance exactly zero at every position."""
-    distance = jax.lax.stop_gradient(diagonal(distance, n))
-    return jnp.all(distance == 0.0, axis=tuple(range(2, distance.ndim)))

@@ -59,13 +59,14 @@ def draw(seed, *shape):
 def jacobian_by_differences(net, params, x, step=1e-5):
     """Central differences: exact but for rounding, as outputs are linear in each weight between kinks."""
     flat, rebuild = jax.flatten_util.ravel_pytree(params.trainable)
-    columns = []
-    for i in range(flat.size):
-        up, down = (
-            net.apply(Params(rebuild(flat.at[i].add(s)), params.frozen), x) for s in (step, -step)
-        )
-        columns.append(np.asarray(up - down) / (2 * step))
-    return np.stack(columns, axis=-1)
+
+    @jax.jit
+    @jax.vmap
+    def derivative(direction):
+        up, down = (net.apply(Params(rebuild(flat + sign * step * direction), params.frozen), x) for sign in (1, -1))
+        return (up - down) / (2 * step)
+
+    return np.moveaxis(np.asarray(derivative(jnp.eye(flat.size))), 0, -1)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -73,17 +74,12 @@ def test_the_tangent_kernel_is_that_of_finite_differences(name):
     spec, shape = NETWORKS[name]
     net = network(spec, shape, width=3, outputs=2, dtype="float64")
     params = net.init(jax.random.key(3))
-    x1, x2 = draw(0, 3, *shape), draw(1, 2, *shape)
-    # Run eagerly, the differences would take a second per network.
-    apply = jax.jit(net.apply)
-    fast = type("Fast", (), {"apply": staticmethod(apply)})
-    j1, j2 = (jacobian_by_differences(fast, params, x) for x in (x1, x2))
+    x1, x2 = draw(0, 2, *shape), draw(1, 2, *shape)
+    j1, j2 = (jacobian_by_differences(net, params, x) for x in (x1, x2))
     full = np.einsum("aop,bqp->aboq", j1, j2)
     close = {"rtol": 1e-7, "atol": 1e-8}
     np.testing.assert_allclose(empirical_ntk(net, params, x1, x2, outputs="full"), full, **close)
-    np.testing.assert_allclose(
-        empirical_ntk(net, params, x1, x2), np.einsum("aboo->ab", full) / 2, **close
-    )
+    np.testing.assert_allclose(empirical_ntk(net, params, x1, x2), np.einsum("aboo->ab", full) / 2, **close)
     own = np.einsum("aop,bqp->aboq", j1, j1)
     np.testing.assert_allclose(empirical_ntk(net, params, x1, outputs="full"), own, **close)
 
@@ -106,14 +102,14 @@ def test_the_batch_size_changes_nothing(batch, outputs):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_without_second_inputs_kernels_equal_their_transpose_bit_for_bit(dtype):
     net = network(NETWORKS["dense"][0], (3,), width=32, outputs=3, dtype=dtype)
-    params, x = net.init(jax.random.key(0)), draw(0, 7, 3)
+    params, x = net.init(jax.random.key(0)), draw(0, 6, 3)
     for kernel in (empirical_ntk(net, params, x, batch=3), empirical_nngp(net, params, x)):
         assert isinstance(kernel, np.ndarray)
         assert kernel.dtype == dtype
-        assert kernel.shape == (7, 7)
+        assert kernel.shape == (6, 6)
         assert np.array_equal(kernel, kernel.T)
     full = empirical_ntk(net, params, x, batch=3, outputs="full")
-    assert full.shape == (7, 7, 3, 3)
+    assert full.shape == (6, 6, 3, 3)
     assert full.dtype == dtype
     assert np.array_equal(full, full.transpose(1, 0, 3, 2))
 
@@ -183,7 +179,8 @@ def assert_mean_is(samples, expected, errors=4.0):
 
 def sample(net, kernel, x, count, seed=0):
     keys = jax.random.split(jax.random.key(seed), count)
-    return np.stack([kernel(net, net.init(key), x) for key in keys])
+    many = jax.tree.map(np.asarray, jax.jit(jax.vmap(net.init))(keys))
+    return np.stack([kernel(net, jax.tree.map(lambda leaf: leaf[i], many), x) for i in range(count)])  # noqa: B023
 
 
 def test_over_random_networks_of_one_hidden_layer_the_kernels_average_to_the_closed_form():
@@ -192,18 +189,18 @@ def test_over_random_networks_of_one_hidden_layer_the_kernels_average_to_the_clo
     first, last = (1.5, 0.4), (1.2, 0.6)
     spec = Serial(Dense(W_std=1.5, b_std=0.4), Relu(), Dense(W_std=1.2, b_std=0.6))
     nngp, ntk = relu_kernels(x, first, last)
-    assert_mean_is(sample(network(spec, (3,), width=512), empirical_ntk, x, 300), ntk)
-    assert_mean_is(sample(network(spec, (3,), width=512, outputs=64), empirical_nngp, x, 300), nngp)
+    assert_mean_is(sample(network(spec, (3,), width=512), empirical_ntk, x, 200), ntk)
+    assert_mean_is(sample(network(spec, (3,), width=512, outputs=64), empirical_nngp, x, 200), nngp)
 
 
 def test_a_wider_network_comes_closer_to_the_closed_form():
     x = draw(5, 4, 3)
     _, ntk = relu_kernels(x, (1.0, 0.0), (1.0, 0.0))
     errors = []
-    for width in (64, 4096):
+    for width in (64, 1024):
         samples = sample(network(Serial(Dense(), Relu(), Dense()), (3,), width=width), empirical_ntk, x, 30)
         errors.append(np.sqrt(np.mean((samples - ntk) ** 2)))
-    assert 4 < errors[0] / errors[1] < 16  # by 8, the root of 64
+    assert 2.5 < errors[0] / errors[1] < 6.5  # by 4, the root of 16
 
 
 def oracle_networks(stax):
@@ -242,7 +239,7 @@ def test_over_random_convolutional_networks_the_kernels_average_to_those_of_neur
     spec, (_, _, kernel_fn) = list(oracle_networks(stax))[which]
     x = draw(6, 3, 5, 4, 2)
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        expected = kernel_fn(jnp.asarray(x), None, ("nngp", "ntk"))
-    assert_mean_is(sample(network(spec, x.shape[1:], width=64), empirical_ntk, x, 200), expected.ntk)
-    wide = network(spec, x.shape[1:], width=64, outputs=64)
-    assert_mean_is(sample(wide, empirical_nngp, x, 200), expected.nngp)
+        nngp, ntk = map(np.asarray, kernel_fn(jnp.asarray(x), None, ("nngp", "ntk")))
+    assert_mean_is(sample(network(spec, x.shape[1:], width=128), empirical_ntk, x, 100), ntk)
+    wide = network(spec, x.shape[1:], width=128, outputs=64)
+    assert_mean_is(sample(wide, empirical_nngp, x, 100), nngp)

@@ -59,10 +59,7 @@ def convolve(x, W, b, W_std, b_std, window, strides, padding):
 
 def average(x, window, strides, padding):
     return to_array(
-        {
-            position: sum(cells.values()) / math.prod(window)
-            for position, cells in windows(x, window, strides, padding)
-        }
+        {position: sum(cells.values()) / math.prod(window) for position, cells in windows(x, window, strides, padding)}
     )
 
 
@@ -78,14 +75,12 @@ def draw(*shape):
     return np.random.default_rng(0).normal(size=shape)
 
 
-WINDOWS = [
-    ((5,), (k,), (s,), padding) for k, s, padding in itertools.product((1, 2, 3, 4), (1, 2, 3), PADDINGS)
-]
+WINDOWS = [((5,), (k,), (s,), padding) for k, s, padding in itertools.product((1, 2, 3, 4), (1, 3), PADDINGS)]
 WINDOWS += [((6,), (k,), (2,), padding) for k, padding in itertools.product((2, 3), PADDINGS)]
 WINDOWS += [
     (size, window, strides, padding)
     for size, (window, strides), padding in itertools.product(
-        ((4, 5), (5, 3)), (((3, 3), (1, 1)), ((2, 3), (2, 1)), ((3, 2), (1, 3))), PADDINGS
+        ((4, 5),), (((3, 3), (1, 1)), ((2, 3), (2, 1)), ((3, 2), (1, 3))), PADDINGS
     )
 ]
 WINDOWS += [((3, 2, 4), (2, 1, 3), (1, 1, 2), padding) for padding in PADDINGS]
@@ -95,11 +90,10 @@ WINDOWS += [((3, 2, 4), (2, 1, 3), (1, 1, 2), padding) for padding in PADDINGS]
 def test_a_convolution_is_the_scaled_sum_over_its_window(size, window, strides, padding):
     spec = Serial(Conv(window, 3, W_std=1.3, b_std=0.7, strides=strides, padding=padding), Flatten())
     net = network(spec, (*size, 2), dtype="float64")
-    params = net.init(jax.random.key(0))
-    x = draw(2, *size, 2)
-    W, b = (np.asarray(params.trainable["0"][name]) for name in ("W", "b"))
+    x, W, b = draw(2, *size, 2), draw(*window, 2, 3), draw(3)
     expected = [convolve(image, W, b, 1.3, 0.7, window, strides, padding).ravel() for image in x]
-    np.testing.assert_allclose(net.apply(params, x), expected, rtol=1e-12, atol=1e-13)
+    outputs = jax.jit(net.apply)(Params({"0": {"W": W, "b": b}}, {}), x)
+    np.testing.assert_allclose(outputs, expected, rtol=1e-12, atol=1e-13)
 
 
 @pytest.mark.parametrize(("size", "window", "strides", "padding"), WINDOWS)
@@ -107,7 +101,8 @@ def test_average_pooling_divides_by_the_window_size_everywhere(size, window, str
     net = network(Serial(AvgPool(window, strides, padding), Flatten()), (*size, 2), dtype="float64")
     x = draw(2, *size, 2)
     expected = [average(image, window, strides, padding).ravel() for image in x]
-    np.testing.assert_allclose(net.apply(Params({}, {}), x), expected, rtol=1e-12, atol=1e-13)
+    outputs = jax.jit(net.apply)(Params({}, {}), x)
+    np.testing.assert_allclose(outputs, expected, rtol=1e-12, atol=1e-13)
 
 
 def test_same_pooling_counts_the_zeros_outside():

@@ -12,6 +12,8 @@ import sys
 import types
 import warnings
 
+import jax
+import numpy as np
 import pytest
 
 
@@ -48,3 +50,39 @@ def load() -> tuple[types.ModuleType, types.ModuleType]:
     if isinstance(modules, str):
         pytest.skip(modules)
     return modules
+
+
+def kernels(network, x1, x2=None):
+    """Return ``(nngp, ntk)`` of an ntklab network as neural-tangents computes them, in float64 NumPy arrays.
+
+    It has no untrained layers. Between coinciding inputs it loses half the digits: it takes the square root of
+    a rounded ``1 - c**2`` there.
+    """
+    stax, _ = load()
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it assumes branches to be independent, and says so
+        kernel_fn = _to_stax(stax, network)[2]
+        both = jax.jit(lambda a, b: kernel_fn(a, b, get=("nngp", "ntk")), static_argnums=(1,) if x2 is None else ())
+        nngp, ntk = both(jax.numpy.asarray(x1), None if x2 is None else jax.numpy.asarray(x2))
+    return np.asarray(nngp), np.asarray(ntk)
+
+
+def _to_stax(stax, layer):
+    """Translate a spec, read as data by the names of its classes; output widths mean nothing to kernels."""
+    kind = type(layer).__name__
+    if kind in ("Dense", "Conv") and not layer.trainable:
+        raise TypeError("neural-tangents trains every layer")
+    if kind == "Dense":
+        return stax.Dense(1, W_std=layer.W_std, b_std=layer.b_std)
+    if kind == "Conv":
+        return stax.Conv(1, layer.filter_shape, layer.strides, layer.padding, W_std=layer.W_std, b_std=layer.b_std)
+    if kind == "AvgPool":
+        return stax.AvgPool(layer.window_shape, layer.strides, layer.padding)
+    if kind in ("Relu", "GlobalAvgPool", "Flatten", "Identity"):
+        return getattr(stax, kind)()
+    if kind == "Serial":
+        return stax.serial(*(_to_stax(stax, part) for part in layer.layers))
+    if kind in ("Parallel", "Residual"):
+        parts = [_to_stax(stax, part) for part in layer.branches]
+        return stax.serial(stax.FanOut(len(parts)), stax.parallel(*parts), stax.FanInSum())
+    raise TypeError(f"neural-tangents has no {kind}")

@@ -1,0 +1,166 @@
+"""The `ntklab` command: parse, call one function, print, exit code."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+import jax
+
+from ntklab import __version__, report, studies
+from ntklab._core import Record
+from ntklab.errors import NtklabError
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="ntklab")
+def app() -> None:
+    """Exact kernels of infinitely wide neural networks, and what follows from them."""
+
+
+def _output_options(command: Any) -> Any:
+    for option in (
+        click.option("--png", type=click.Path(dir_okay=False, path_type=Path), help="Draw the figure into this file."),
+        click.option("--json", "json_", type=click.Path(dir_okay=False, path_type=Path), help="Write the record here."),
+    ):
+        command = option(command)
+    return command
+
+
+@app.group()
+def reproduce() -> None:
+    """Published results, computed anew."""
+
+
+@reproduce.command()
+@click.option("--train", default=200, show_default=True, help="Training images.")
+@click.option("--test", default=297, show_default=True, help="Test images.")
+@click.option("--seed", default=0, show_default=True)
+@click.option("--engine", default="auto", show_default=True)
+@_output_options
+def digits(train: int, test: int, seed: int, engine: str, json_: Path | None, png: Path | None) -> None:
+    """Three kernels on scikit-learn's 8 x 8 digits: about a minute, nothing to download."""
+    _show(studies.digits(n_train=train, n_test=test, seed=seed, engine=engine), json_, png)
+
+
+@reproduce.command()
+@click.option("--data", required=True, type=click.Path(path_type=Path), help="Directory with the CIFAR-10 files.")
+@click.option("--depth", default=11, show_default=True, help="Weight layers: depth - 1 convolutions and one dense.")
+@click.option("--pooling", default="gap", show_default=True, type=click.Choice(["none", "gap"]))
+@click.option("--train", type=int, help="Training images, drawn class-balanced.  [default: all]")
+@click.option("--test", type=int, help="Test images, from the first.  [default: all]")
+@click.option("--seed", default=0, show_default=True, help="Seed of the first draw.")
+@click.option("--repeats", default=1, show_default=True, help="Draws, with seeds counting up.")
+@click.option("--ridge", default=0.0, show_default=True, help="Relative to the mean diagonal.")
+@click.option("--dtype", default="float32", show_default=True, type=click.Choice(["float32", "float64"]))
+@click.option("--engine", default="auto", show_default=True)
+@click.option("--save", type=click.Path(dir_okay=False, path_type=Path), help="Keep the last draw's Grams (.npz).")
+@_output_options
+def cifar10(
+    data: Path,
+    depth: int,
+    pooling: Any,
+    train: int | None,
+    test: int | None,
+    seed: int,
+    repeats: int,
+    ridge: float,
+    dtype: str,
+    engine: str,
+    save: Path | None,
+    json_: Path | None,
+    png: Path | None,
+) -> None:
+    """CNTK on CIFAR-10 by the protocol of Arora et al. 2019."""
+    with jax.enable_x64(True) if dtype == "float64" else contextlib.nullcontext():
+        record = studies.cifar10(
+            data,
+            depth=depth,
+            pooling=pooling,
+            n_train=train,
+            n_test=test,
+            seed=seed,
+            repeats=repeats,
+            ridge=ridge,
+            dtype=dtype,
+            engine=engine,
+            save=save,
+        )
+    _show(record, json_, png)
+
+
+@app.command()
+@click.option("--case", default="fc", show_default=True, type=click.Choice(["fc", "cnn"]))
+@click.option("--widths", help="Widths for the kernel, such as 64,128,256.")
+@click.option("--training-widths", help="Widths for training.")
+@click.option("--seeds", default=8, show_default=True, help="Random networks per width for the kernel.")
+@click.option("--training-seeds", default=4, show_default=True, help="Random networks per width for training.")
+@_output_options
+def equivalence(
+    case: Any,
+    widths: str | None,
+    training_widths: str | None,
+    seeds: int,
+    training_seeds: int,
+    json_: Path | None,
+    png: Path | None,
+) -> None:
+    """Finite networks against their infinite-width limit: kernel and training."""
+    record = studies.equivalence(
+        case,
+        widths=_sizes(widths),
+        training_widths=_sizes(training_widths),
+        seeds=seeds,
+        training_seeds=training_seeds,
+    )
+    _show(record, json_, png)
+
+
+@app.command()
+@click.option("--json", "json_", type=click.Path(dir_okay=False, path_type=Path), help="Write the record here.")
+def verify(json_: Path | None) -> None:
+    """Check that this machine and its JAX compute right values; exit status 1 if not."""
+    record = studies.verify()
+    _show(record, json_, None)
+    if not record.results["ok"]:
+        sys.exit(1)
+
+
+def _sizes(text: str | None) -> tuple[int, ...] | None:
+    if text is None:
+        return None
+    try:
+        sizes = tuple(int(word) for word in text.split(","))
+    except ValueError:
+        sizes = ()
+    if not sizes or min(sizes) < 1:
+        raise click.BadParameter(f"expected positive integers separated by commas, got {text!r}")
+    return sizes
+
+
+def _show(record: Record, json_: Path | None, png: Path | None) -> None:
+    click.echo(report.table(record))
+    if json_ is not None:
+        record.save(json_)
+        click.echo(f"record: {json_}", err=True)
+    if png is not None:
+        report.draw(record, png)
+        click.echo(f"figure: {png}", err=True)
+
+
+def main() -> None:
+    """Run the command; our own errors and Ctrl-C end it with one line, not a traceback."""
+    try:
+        app(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("\nstopped", err=True)
+        sys.exit(130)
+    except NtklabError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(2)

@@ -1,0 +1,62 @@
+"""The first value of a plan: inner products or squared distances of the inputs themselves."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from functools import reduce
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from ntklab.kernel._plan import Carry
+from ntklab.kernel._values import ImageValue, Sides
+from ntklab.kernel._windows import diagonal
+
+_UNROLLED = 16
+
+
+def input_covariance(
+    x1: Float[Array, "b1 *shape"], x2: Float[Array, "b2 *shape"], carry: Carry, *, block: bool
+) -> Float[Array, "..."]:
+    left, right = _aligned(x1, x2, carry, block)
+    return _channel_mean(jnp.multiply, left, right)
+
+
+def input_distance(
+    x1: Float[Array, "b1 *shape"], x2: Float[Array, "b2 *shape"], carry: Carry, *, block: bool
+) -> Float[Array, "..."]:
+    left, right = _aligned(x1, x2, carry, block)
+    return _channel_mean(lambda a, b: jnp.square(a - b), left, right)
+
+
+def _aligned(x1: Array, x2: Array, carry: Carry, block: bool) -> tuple[Array, Array]:
+    sides = Sides(ImageValue(x1, x1), ImageValue(x2, x2), Carry.EQUAL, block)
+    left, right = sides.spread("variance")
+    if carry is Carry.ALL:
+        n = x1.ndim - 2
+        lead, spatial, channels = left.ndim - n - 1, x1.shape[1:-1], x1.shape[-1:]
+        left = left.reshape((*left.shape[:lead], *spatial, *(1,) * n, *channels))
+        right = right.reshape((*right.shape[:lead], *(1,) * n, *spatial, *channels))
+    return left, right
+
+
+def _channel_mean(
+    combine: Callable[[Array, Array], Array], left: Float[Array, "..."], right: Float[Array, "..."]
+) -> Float[Array, "..."]:
+    """Average ``combine`` over channels, a few at a time: never an array of pairs times channels."""
+    channels = left.shape[-1]
+    if channels <= _UNROLLED:
+        return reduce(operator.add, (combine(left[..., c], right[..., c]) for c in range(channels))) * (1.0 / channels)
+    # differences, not a matrix product: |x - y|^2 from products cancels for near-duplicates
+    a, b = jnp.moveaxis(left, -1, 0), jnp.moveaxis(right, -1, 0)
+    start = jnp.zeros(jnp.broadcast_shapes(a.shape[1:], b.shape[1:]), left.dtype)
+    total, _ = jax.lax.scan(lambda t, ab: (t + combine(*ab), None), start, (a, b), unroll=_UNROLLED)
+    return total * (1.0 / channels)
+
+
+def same_input(distance: Float[Array, "..."], n: int) -> Bool[Array, "b1 b2"]:
+    """Return which pairs of inputs are equal: at distance exactly zero at every position."""
+    distance = jax.lax.stop_gradient(diagonal(distance, n))
+    return jnp.all(distance == 0.0, axis=tuple(range(2, distance.ndim)))

@@ -1,0 +1,55 @@
+"""What the two passes carry: values of single inputs, values of pairs, and how the first line up with the second.
+
+Array axes: two block axes ``(b1, b2)`` for pairs (one, ``b``, for single inputs), then positions: none, ``*P``
+(equal positions) or ``*P *P`` (all pairs of positions).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from jaxtyping import Array, Float
+
+from ntklab.kernel._plan import Carry
+
+
+class ImageValue(NamedTuple):
+    """What is known of one value for each input alone."""
+
+    variance: Float[Array, "b *P"]
+    std: Float[Array, "b *P"]
+    distance: Float[Array, "b *P *P"] | None = None  # to itself, between all its positions
+    within: Float[Array, "b *P"] | None = None  # half the mean distance inside each pooled window
+
+
+class PairValue(NamedTuple):
+    """One value for a block of pairs: covariance or distance, and the tangent kernel where there is one."""
+
+    cov: Float[Array, "..."]
+    ntk: Float[Array, "..."] | None
+
+
+class Sides(NamedTuple):
+    """What is known of a value for the two inputs alone, and how it lines up with the axes of pairs."""
+
+    left: ImageValue | None
+    right: ImageValue | None
+    carry: Carry
+    block: bool  # two block axes (pairs), or one (each input with itself)
+
+    def spread(self, name: str) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
+        """Return one map of both inputs, shaped to broadcast over pairs and positions."""
+        arrays = []
+        for side, value in enumerate((self.left, self.right)):
+            a = getattr(value, name)
+            b, spatial = a.shape[0], a.shape[1:]
+            lead = ((b, 1), (1, b))[side] if self.block else (b,)
+            if self.carry is Carry.ALL:
+                ones = (1,) * len(spatial)
+                spatial = ((*spatial, *ones), (*ones, *spatial))[side]
+            arrays.append(a.reshape((*lead, *spatial)))
+        return arrays[0], arrays[1]
+
+    def covariance(self, distance: Float[Array, "..."]) -> Float[Array, "..."]:
+        left, right = self.spread("variance")
+        return 0.5 * (left + right - distance)

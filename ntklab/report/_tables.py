@@ -1,0 +1,116 @@
+"""Text tables from Records; nothing is computed here but roundings and means of what a Record holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ntklab._core import Record
+from ntklab.errors import InputError
+
+
+def table(record: Record) -> str:
+    """Return the table of a record as text, with the published number beside ours where there is one."""
+    if record.kind not in _TABLES:
+        raise InputError(f"No table for records of kind {record.kind!r}; there is one for {', '.join(_TABLES)}.")
+    return _TABLES[record.kind](record.settings, record.results)
+
+
+def align(rows: Sequence[Sequence[str]]) -> str:
+    """Return rows as columns of equal width, the first row underlined."""
+    widths = [max(len(row[c]) for row in rows) for c in range(len(rows[0]))]
+    lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return "\n".join([lines[0], "  ".join("-" * w for w in widths), *lines[1:]])
+
+
+def _digits(settings: dict[str, Any], results: dict[str, Any]) -> str:
+    rows = [("kernel", "accuracy %", "ms per entry", "kernel s", "condition", "engine")]
+    rows += [
+        (
+            run["kernel"],
+            f"{run['accuracy']:.2f}",
+            f"{run['ms_per_entry']:.4f}",
+            f"{run['kernel_seconds']:.1f}",
+            f"{run['condition_estimate']:.1e}",
+            run["engine"],
+        )
+        for run in results["runs"]
+    ]
+    head = f"{settings['data']}: {settings['n_train']} training and {settings['n_test']} test images, no ridge"
+    return f"{head}\n\n{align(rows)}"
+
+
+def _cifar10(settings: dict[str, Any], results: dict[str, Any]) -> str:
+    name = "CNTK-GAP" if settings["pooling"] == "gap" else "CNTK-V"
+    rows = [("seed", "accuracy %", "ms per entry", "kernel s", "condition", "solver")]
+    rows += [
+        (
+            str(run["seed"]),
+            f"{run['accuracy']:.2f}",
+            f"{run['ms_per_entry']:.4f}",
+            f"{run['kernel_seconds']:.1f}",
+            f"{run['condition_estimate']:.1e}",
+            run["solver"],
+        )
+        for run in results["runs"]
+    ]
+    spread = "" if results["spread"] is None else f" +- {results['spread']:.2f} (standard deviation over draws)"
+    published = results["published"]
+    theirs = (
+        f"published: {published['accuracy']:.2f} % for {published['name']}; {published['source']}"
+        if published
+        else f"published: no number for {settings['n_train']:,} training images"
+    )
+    return "\n".join(
+        [
+            f"{name}, depth {settings['depth']}, {settings['n_train']:,} training and {settings['n_test']:,} "
+            f"test images, {settings['dtype']}, engine {settings['engine']}; {settings['data']}",
+            "",
+            align(rows),
+            "",
+            f"ours:      {results['mean']:.2f} %{spread}",
+            theirs,
+        ]
+    )
+
+
+def _equivalence(settings: dict[str, Any], results: dict[str, Any]) -> str:
+    rms = np.sqrt(np.mean(np.square(results["kernel_distance"]), axis=1))
+    kernel = [("width", "NTK distance (rms)")]
+    kernel += [(str(w), f"{d:.4f}") for w, d in zip(results["widths"], rms, strict=True)]
+    gaps = np.sqrt(np.mean(np.square(results["training_distance"]), axis=1))
+    training = [("width", *(f"t = {t:.3g}" for t in results["times"]))]
+    training += [(str(w), *(f"{g:.4f}" for g in row)) for w, row in zip(results["training_widths"], gaps, strict=True)]
+    return "\n".join(
+        [
+            f"{settings['network']}; {settings['data']}",
+            "",
+            f"empirical NTK of one random network against the closed form, {settings['seeds']} seeds:",
+            "",
+            align(kernel),
+            "",
+            f"slope of the log-log line: {results['slope']:.3f} +- {results['slope_standard_error']:.3f}; theory: -0.5",
+            "",
+            f"networks trained by gradient flow against the closed form at test points, targets +-1, "
+            f"{settings['training_seeds']} seeds:",
+            "",
+            align(training),
+        ]
+    )
+
+
+def _verify(settings: dict[str, Any], results: dict[str, Any]) -> str:
+    rows = [("", "check", "found")]
+    rows += [("ok" if c["ok"] else "WRONG", c["name"], c["detail"]) for c in results["checks"]]
+    last = "this machine computes right" if results["ok"] else "this machine computes WRONG values; do not use it"
+    return f"{align(rows)}\n\n{last}"
+
+
+_TABLES: dict[str, Callable[[dict[str, Any], dict[str, Any]], str]] = {
+    "digits": _digits,
+    "cifar10": _cifar10,
+    "equivalence": _equivalence,
+    "verify": _verify,
+}

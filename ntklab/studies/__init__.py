@@ -1,0 +1,9 @@
+"""Reproductions and experiments as functions that return a Record; printing and drawing is for report/."""
+
+from ntklab.studies._equivalence import Case as Case
+from ntklab.studies._equivalence import equivalence as equivalence
+from ntklab.studies._images import cifar10 as cifar10
+from ntklab.studies._images import digits as digits
+from ntklab.studies._published import Published as Published
+from ntklab.studies._published import published_cifar10 as published_cifar10
+from ntklab.studies._verify import verify as verify

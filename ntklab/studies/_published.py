@@ -1,0 +1,43 @@
+"""Published accuracies to stand beside ours: figures with their source, nothing else."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ntklab.spec.zoo import Pooling
+
+
+class Published(NamedTuple):
+    """A number of the literature, in percent, with the name it has there and its source."""
+
+    accuracy: float
+    name: str
+    source: str
+
+
+_TABLE_1 = "Arora et al. 2019 (arXiv 1904.11955), Table 1"
+_FULL = {
+    "none": {3: 64.47, 4: 65.52, 6: 66.03, 11: 65.90, 21: 64.09},
+    "gap": {3: 70.47, 4: 75.93, 6: 76.73, 11: 77.43, 21: 77.08},
+}
+_2K = {
+    "none": {3: 40.94, 4: 42.54, 6: 43.43, 11: 43.42, 21: 42.53},
+    "gap": {3: 49.71, 4: 51.06, 6: 51.73, 11: 51.92, 21: 52.22},
+}
+_SMALL = "Arora et al. 2019b (arXiv 1910.01663), small-data CIFAR-10, mean over random class-balanced subsets"
+_CNTK_11 = {10: 15.31, 20: 18.69, 40: 21.23, 80: 25.40, 160: 30.46, 320: 36.44, 640: 42.44}
+
+
+def published_cifar10(depth: int, pooling: Pooling, n_train: int) -> Published | None:
+    """Return the published accuracy for this kernel and training size, or None.
+
+    The ``-2K`` columns do not say which 2,000 images; the small-data row is CNTK-GAP with 11 layers.
+    """
+    name = "CNTK-GAP" if pooling == "gap" else "CNTK-V"
+    if n_train == 50_000 and depth in _FULL[pooling]:
+        return Published(_FULL[pooling][depth], name, _TABLE_1)
+    if n_train == 2_000 and depth in _2K[pooling]:
+        return Published(_2K[pooling][depth], f"{name}-2K", _TABLE_1)
+    if pooling == "gap" and depth == 11 and n_train in _CNTK_11:
+        return Published(_CNTK_11[n_train], "CNTK, 11 layers", _SMALL)
+    return None

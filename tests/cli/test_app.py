@@ -1,0 +1,167 @@
+"""The command as a person meets it: what it prints, writes and returns."""
+
+import json
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from ntklab import cli, studies
+from ntklab._core import Check, Record
+
+RUN = [sys.executable, "-c", "from ntklab.cli import main; main()"]
+
+
+@pytest.fixture
+def ntklab_command(monkeypatch, capsys):
+    """Run the command in this process and return its exit status, output and error output."""
+
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["ntklab", *map(str, words)])
+        status = 0
+        try:
+            cli.main()
+        except SystemExit as exit_:
+            status = exit_.code
+        return status, *capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture
+def small_cifar(tmp_path):
+    """Write a file in the layout of the exact CIFAR-10 subset, with ten easy classes of noise patterns."""
+    rng = np.random.default_rng(0)
+    patterns = rng.integers(0, 200, (10, 32, 32, 3))
+    y_train, y_test = np.arange(30) % 10, np.arange(10)
+
+    def images(labels):
+        return (patterns[labels] + rng.integers(0, 50, (len(labels), 32, 32, 3))).astype(np.uint8)
+
+    np.savez(
+        tmp_path / "cifar10-exact-subset.npz",
+        x_train=images(y_train),
+        y_train=y_train.astype(np.uint8),
+        index_train=np.arange(30),
+        x_test=images(y_test),
+        y_test=y_test.astype(np.uint8),
+        index_test=np.arange(10),
+        class_names=np.array([f"class{i}" for i in range(10)]),
+    )
+    return tmp_path
+
+
+def test_help_names_every_command(ntklab_command):
+    status, out, _ = ntklab_command("--help")
+    assert status == 0
+    assert all(word in out for word in ("reproduce", "equivalence", "verify"))
+
+
+def test_no_command_shows_help_and_fails(ntklab_command):
+    status, out, err = ntklab_command()
+    assert status == 2
+    assert "Usage" in out + err
+
+
+def test_digits_prints_a_table_writes_a_record_and_draws(ntklab_command, tmp_path):
+    status, out, _ = ntklab_command(
+        *("reproduce", "digits", "--train", 60, "--test", 40),
+        *("--json", tmp_path / "digits.json", "--png", tmp_path / "digits.png"),
+    )
+    assert status == 0
+    assert "CNTK-GAP, depth 6" in out
+    runs = Record.load(tmp_path / "digits.json").results["runs"]
+    # 60 digits: a linear classifier reaches about 80 %, guessing 10 %
+    assert [run["accuracy"] > 75 for run in runs] == [True, True, True]
+    assert all(f"{run['accuracy']:.2f}" in out for run in runs)
+    assert (tmp_path / "digits.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_cifar10_agrees_with_a_solve_by_hand_and_shows_that_nothing_is_published(ntklab_command, small_cifar):
+    words = ("reproduce", "cifar10", "--data", small_cifar, "--depth", 3, "--pooling", "none", "--train", 20)
+    status, out, err = ntklab_command(*words, "--repeats", 2, "--save", small_cifar / "k.npz", "--json", small_cifar / "r")
+    assert status == 0
+    assert "entries/s" in err
+    assert "no number for 20 training images" in out
+    saved = np.load(small_cifar / "k.npz")
+    targets = np.where(saved["y_train"][:, None] == np.arange(10), 0.9, -0.1)
+    scores = saved["k_test"].astype(float) @ np.linalg.solve(saved["k_train"].astype(float), targets)
+    np.testing.assert_allclose(saved["scores"], scores, rtol=1e-8, atol=1e-8)
+    run = Record.load(small_cifar / "r").results["runs"][-1]
+    assert run["accuracy"] == pytest.approx(100 * np.mean(scores.argmax(1) == saved["y_test"]))
+    assert run["accuracy"] > 50
+
+
+def test_cifar10_in_float64_needs_no_setting_of_jax(small_cifar):
+    words = ["reproduce", "cifar10", "--data", small_cifar, "--depth", "2", "--pooling", "none", "--train", "10"]
+    done = subprocess.run([*RUN, *words, "--dtype", "float64"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "float64" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("reproduce", "cifar10", "--data", "no-such-directory"), "no-such-directory"),
+        (("reproduce", "digits", "--train", "5000"), "5000"),
+        (("reproduce", "digits", "--engine", "warp"), "reference"),
+        (("equivalence", "--widths", "8,x"), "8,x"),
+        (("equivalence", "--widths", "8"), "two widths"),
+    ],
+)
+def test_a_mistake_ends_with_one_clear_line_and_status_2(ntklab_command, words, said):
+    status, out, err = ntklab_command(*words)
+    assert status == 2
+    assert said.replace("5000", "5,000") in err.replace("5000", "5,000")
+    assert "Traceback" not in out + err
+
+
+def test_ctrl_c_leaves_no_traceback():
+    process = subprocess.Popen(
+        [*RUN, "reproduce", "digits", "--train", "1000"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stderr is not None
+    seen = b""
+    while b"entries" not in seen:  # the progress bar: the computation has begun
+        seen += process.stderr.read(1)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert b"Traceback" not in seen + err
+    assert err.rstrip().endswith(b"stopped")
+
+
+def test_verify_passes_here_and_says_so(ntklab_command, tmp_path):
+    status, out, _ = ntklab_command("verify", "--json", tmp_path / "v.json")
+    assert status == 0
+    assert "this machine computes right" in out
+    assert "WRONG" not in out
+    names = [check["name"] for check in json.loads((tmp_path / "v.json").read_text())["results"]["checks"]]
+    assert sum("engine reference" in name for name in names) == 2
+    assert sum("quadrature" in name for name in names) == 2
+
+
+def test_verify_fails_when_one_canary_fails(ntklab_command, monkeypatch):
+    monkeypatch.setattr(studies._verify, "canaries", lambda: [Check("planted", False, "0.78 % off")])
+    status, out, _ = ntklab_command("verify")
+    assert status == 1
+    assert "WRONG" in out
+    assert "planted" in out
+
+
+def test_verify_fails_when_an_engine_is_wrong_by_one_per_mille(ntklab_command, monkeypatch):
+    cases = [case._replace(ntk=case.ntk * 1.001) for case in studies._verify.golden_cases()]
+    monkeypatch.setattr(studies._verify, "golden_cases", lambda: cases)
+    status, out, _ = ntklab_command("verify")
+    assert status == 1
+    assert "WRONG  engine reference" in out
+
+
+def test_a_missing_plotting_library_is_named(ntklab_command, monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.delitem(sys.modules, "ntklab.report._figures", raising=False)
+    status, _, err = ntklab_command("reproduce", "digits", "--train", 20, "--test", 10, "--png", tmp_path / "x.png")
+    assert status == 2
+    assert "ntklab[plot]" in err

@@ -1,0 +1,78 @@
+"""The documentation is true where it can be run: every Python block of README.md and docs/."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
+BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
+
+RUNNER = """
+import doctest, sys
+flags = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
+name, blocks, names = sys.argv[1], eval(sys.stdin.read()), {"__name__": "__main__"}
+for line, code in blocks:
+    if code.lstrip().startswith(">>>"):
+        example = doctest.DocTestParser().get_doctest(code, names, name, name, line - 1)
+        runner = doctest.DocTestRunner(optionflags=flags)
+        runner.run(example, clear_globs=False)
+        names.update(example.globs)
+        if runner.summarize(verbose=False).failed:
+            raise SystemExit(f"{name}: the block at line {line} shows something else")
+    else:
+        exec(compile("\\n" * (line - 1) + code, name, "exec"), names)
+"""
+
+
+def blocks(text: str) -> list[tuple[int, str]]:
+    """Return the Python blocks of a page with the lines where they start."""
+    return [(text.count("\n", 0, match.start(1)) + 1, match.group(1)) for match in BLOCK.finditer(text)]
+
+
+def run(name: str, text: str) -> subprocess.CompletedProcess[str]:
+    """Run a page's blocks in order, in one namespace of a fresh process: a user's default settings."""
+    command = [sys.executable, "-W", "error", "-c", RUNNER, name]
+    return subprocess.run(command, input=repr(blocks(text)), capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_the_python_blocks_of_a_page_run_and_show_what_they_say(page):
+    text = page.read_text(encoding="utf-8")
+    if blocks(text):
+        done = run(str(page.relative_to(ROOT)), text)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_inside_the_repository_leads_somewhere(page):
+    targets = LINK.findall(page.read_text(encoding="utf-8"))
+    assert [target for target in targets if not (page.parent / target).exists()] == []
+
+
+def test_every_page_is_on_the_map():
+    listed = LINK.findall((ROOT / "docs/index.md").read_text(encoding="utf-8"))
+    reached = {(ROOT / "docs" / target).resolve() for target in listed}
+    assert [str(page) for page in PAGES if page.resolve() not in reached and page.name != "index.md"] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "finding"),
+    [
+        ("a\n```python\nx = 1\n```\nb\n```python\nassert x == 2\n```\n", 'page.md", line 7'),
+        ("```python\n>>> 1 + 1\n3\n```\n", "the block at line 2 shows something else"),
+        ("```python\nimport warnings\nwarnings.warn('old', DeprecationWarning)\n```\n", "DeprecationWarning"),
+    ],
+)
+def test_a_page_that_is_wrong_fails_with_its_line(text, finding):
+    done = run("page.md", text)
+    assert done.returncode != 0
+    assert finding in done.stdout + done.stderr
+
+
+def test_a_page_that_is_right_passes():
+    assert run("page.md", "```python\nx = 1\n```\n\n```python\n>>> x + 1\n2\n```\n").returncode == 0
