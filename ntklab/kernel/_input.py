@@ -20,6 +20,7 @@ _UNROLLED = 16
 def input_covariance(
     x1: Float[Array, "b1 *shape"], x2: Float[Array, "b2 *shape"], carry: Carry, *, block: bool
 ) -> Float[Array, "..."]:
+    """Return inner products over channels, divided by their number."""
     left, right = _aligned(x1, x2, carry, block)
     return _channel_mean(jnp.multiply, left, right)
 
@@ -27,6 +28,7 @@ def input_covariance(
 def input_distance(
     x1: Float[Array, "b1 *shape"], x2: Float[Array, "b2 *shape"], carry: Carry, *, block: bool
 ) -> Float[Array, "..."]:
+    """Return squared distances over channels, divided by their number; exactly zero between equal inputs."""
     left, right = _aligned(x1, x2, carry, block)
     return _channel_mean(lambda a, b: jnp.square(a - b), left, right)
 

@@ -80,7 +80,13 @@ def pair_pass(
         out = Sides(left[i], right[i], Carry.ALL if op.kind == "pool" else op.pair, block=True)
         # one loop nest per operation: left alone, XLA recomputes a ReLU for every window that reads it
         values.append(jax.lax.optimization_barrier(_pair_value(op, reads, sides, out, same, hyper)))
-    return [values[number] for _, number in plan.outputs]
+    outputs = []
+    for _, i in plan.outputs:
+        value = values[i]
+        if plan.ops[i].distance:  # an output that another network of the plan goes on from
+            value = value._replace(cov=Sides(left[i], right[i], plan.ops[i].pair, block=True).covariance(value.cov))
+        outputs.append(value)
+    return outputs
 
 
 def _pair_value(

@@ -51,5 +51,6 @@ class Sides(NamedTuple):
         return arrays[0], arrays[1]
 
     def covariance(self, distance: Float[Array, "..."]) -> Float[Array, "..."]:
+        """Return the covariance at a distance."""
         left, right = self.spread("variance")
         return 0.5 * (left + right - distance)

@@ -29,7 +29,7 @@ class _Setup(NamedTuple):
 
 _SETUPS: dict[str, _Setup] = {
     "fc": _Setup(zoo.fc(3), (64, 128, 256, 512, 1024, 2048), (64, 128, 256, 512, 1024)),
-    "cnn": _Setup(zoo.cntk(3, "none"), (16, 32, 64, 128, 256, 512), (8, 16, 32, 64, 128)),
+    "cnn": _Setup(zoo.cntk(3, "none"), (16, 32, 64, 128, 256, 512), (4, 8, 16, 32, 64)),
 }
 
 

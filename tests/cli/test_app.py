@@ -81,7 +81,9 @@ def test_digits_prints_a_table_writes_a_record_and_draws(ntklab_command, tmp_pat
 
 def test_cifar10_agrees_with_a_solve_by_hand_and_shows_that_nothing_is_published(ntklab_command, small_cifar):
     words = ("reproduce", "cifar10", "--data", small_cifar, "--depth", 3, "--pooling", "none", "--train", 20)
-    status, out, err = ntklab_command(*words, "--repeats", 2, "--save", small_cifar / "k.npz", "--json", small_cifar / "r")
+    status, out, err = ntklab_command(
+        *words, "--repeats", 2, "--save", small_cifar / "k.npz", "--json", small_cifar / "r"
+    )
     assert status == 0
     assert "entries/s" in err
     assert "no number for 20 training images" in out

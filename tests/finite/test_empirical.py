@@ -79,17 +79,25 @@ def test_the_tangent_kernel_is_that_of_finite_differences(name):
     full = np.einsum("aop,bqp->aboq", j1, j2)
     close = {"rtol": 1e-7, "atol": 1e-8}
     np.testing.assert_allclose(empirical_ntk(net, params, x1, x2, outputs="full"), full, **close)
-    np.testing.assert_allclose(empirical_ntk(net, params, x1, x2), np.einsum("aboo->ab", full) / 2, **close)
     own = np.einsum("aop,bqp->aboq", j1, j1)
     np.testing.assert_allclose(empirical_ntk(net, params, x1, outputs="full"), own, **close)
+
+
+def test_the_mean_over_outputs_is_the_trace_over_their_number():
+    net = network(NETWORKS["dense"][0], (3,), width=4, outputs=3, dtype="float64")
+    params, x1, x2 = net.init(jax.random.key(0)), draw(0, 4, 3), draw(1, 2, 3)
+    for pair in ((x1, x2), (x1, None)):
+        full = empirical_ntk(net, params, *pair, outputs="full")
+        expected = np.trace(full, axis1=2, axis2=3) / 3
+        np.testing.assert_allclose(empirical_ntk(net, params, *pair), expected, rtol=1e-12)
 
 
 @pytest.mark.parametrize("batch", [1, 2, 3, 5, 100])
 @pytest.mark.parametrize("outputs", ["mean", "full"])
 def test_the_batch_size_changes_nothing(batch, outputs):
-    net = network(NETWORKS["convolutional"][0], IMAGE, width=3, outputs=2, dtype="float64")
+    net = network(NETWORKS["dense"][0], (3,), width=3, outputs=2, dtype="float64")
     params = net.init(jax.random.key(0))
-    x1, x2 = draw(0, 5, *IMAGE), draw(1, 3, *IMAGE)
+    x1, x2 = draw(0, 5, 3), draw(1, 3, 3)
     for pair in ((x1, x2), (x1, None), (x1, x1)):
         whole = empirical_ntk(net, params, *pair, outputs=outputs)
         parts = empirical_ntk(net, params, *pair, outputs=outputs, batch=batch)

@@ -153,7 +153,6 @@ def test_equal_networks_are_computed_once_and_different_ones_share_the_input_onl
 def test_networks_computed_together_are_those_computed_alone():
     family = {
         "short": Serial(conv, Relu(), Flatten(), Dense()),
-        "long": Serial(conv, Relu(), conv, Relu(), Flatten(), Dense()),
         "pooled": Serial(conv, Relu(), AvgPool(2, strides=2), conv, Relu(), GlobalAvgPool()),
     }
     x = made_up_inputs(3, IMAGE)

@@ -6,7 +6,14 @@ from ntklab._core import Record
 from ntklab.errors import InputError
 from ntklab.report import draw, table
 
-RUN = {"seed": 3, "accuracy": 43.21, "ms_per_entry": 0.02, "kernel_seconds": 80.0, "condition_estimate": 1e3, "solver": "OK"}
+RUN = {
+    "seed": 3,
+    "accuracy": 43.21,
+    "ms_per_entry": 0.02,
+    "kernel_seconds": 80.0,
+    "condition_estimate": 1e3,
+    "solver": "OK",
+}
 PUBLISHED = {"accuracy": 43.43, "name": "CNTK-V-2K", "source": "Arora et al. 2019"}
 SETTINGS = {
     "data": "CIFAR-10",

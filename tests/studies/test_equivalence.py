@@ -8,7 +8,11 @@ from ntklab.studies import equivalence
 
 
 @pytest.mark.parametrize(
-    ("case", "widths", "training_widths"), [("fc", (32, 128, 512), (16, 256)), ("cnn", (16, 64, 256), (4, 64))]
+    ("case", "widths", "training_widths"),
+    [
+        ("fc", (32, 128, 512), (16, 256)),
+        pytest.param("cnn", (16, 64, 256), (4, 64), marks=pytest.mark.slow),
+    ],
 )
 def test_networks_approach_the_closed_form_with_width(case, widths, training_widths):
     found = equivalence(
