@@ -88,8 +88,15 @@ def environment() -> dict[str, Any]:
         "cores": os.cpu_count(),
         "device": jax.devices()[0].device_kind,
         "packages": {name: found for name in packages if (found := _version(name))},
-        "command": " ".join(["ntklab", *sys.argv[1:]]) if Path(sys.argv[0]).name.startswith("ntklab") else "",
+        "command": _command(),
     }
+
+
+def _command() -> str:
+    """Return the `ntklab` command that runs, absolute paths cut to their last part; empty in other programs."""
+    if not Path(sys.argv[0]).name.startswith("ntklab"):
+        return ""
+    return " ".join(["ntklab", *(Path(word).name if Path(word).is_absolute() else word for word in sys.argv[1:])])
 
 
 def _version(name: str) -> str | None:

@@ -14,7 +14,7 @@ from ntklab.data import ImageData, Standardiser, load_cifar10, load_digits, subs
 from ntklab.engine import KernelFn, compile
 from ntklab.errors import InputError
 from ntklab.gram import gram
-from ntklab.predict import accuracy, decode, encode, fit
+from ntklab.predict import accuracy, encode, fit
 from ntklab.solve import Ridge
 from ntklab.spec import Layer, zoo
 from ntklab.studies._published import published_cifar10
@@ -143,7 +143,6 @@ def _regress(
         "n_train": len(x_train),
         "n_test": len(x_test),
         "accuracy": 100.0 * accuracy(scores, part.y_test),
-        "predicted": decode(scores),
         "entries": entries,
         "kernel_seconds": kernel_seconds,
         "ms_per_entry": 1e3 * kernel_seconds / entries,

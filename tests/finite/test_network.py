@@ -107,7 +107,7 @@ def test_the_zoo_keeps_first_and_last_layer_of_pooled_cntks_frozen():
 
 
 def test_weights_start_as_independent_unit_gaussians():
-    net = network(Serial(Dense(200, W_std=3.0, b_std=2.0), Dense(200, W_std=0.1)), (200,), dtype="float64")
+    net = network(Serial(Dense(1000, W_std=3.0, b_std=2.0), Dense(1000, W_std=0.1)), (1000,))
     params = net.init(jax.random.key(0)).trainable
     one, two = (np.asarray(params[path]["W"]).ravel() for path in "01")
     for draws in (one, two, np.asarray(params["0"]["b"])):
