@@ -26,7 +26,7 @@ class EngineError(NtklabError, RuntimeError):
 
 
 class SolveError(NtklabError, ArithmeticError):
-    """A linear system that could not be solved: singular, indefinite or not finite."""
+    """A linear system or a training run that came to no result: singular, indefinite, diverged or not finite."""
 
 
 class MissingExtraError(NtklabError, ImportError):

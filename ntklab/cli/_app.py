@@ -36,7 +36,7 @@ def reproduce() -> None:
 
 
 @reproduce.command()
-@click.option("--train", default=200, show_default=True, help="Training images.")
+@click.option("--train", default=100, show_default=True, help="Training images.")
 @click.option("--test", default=297, show_default=True, help="Test images.")
 @click.option("--seed", default=0, show_default=True)
 @click.option("--engine", default="auto", show_default=True)

@@ -96,7 +96,7 @@ def cifar10(
 
 
 def digits(
-    *, n_train: int = 200, n_test: int = 297, seed: int = 0, engine: str = "auto", progress: bool = True
+    *, n_train: int = 100, n_test: int = 297, seed: int = 0, engine: str = "auto", progress: bool = True
 ) -> Record:
     """Return the accuracy of three kernels on scikit-learn's 8 x 8 digits: a run of a minute on data at hand."""
     images = subset(load_digits(seed=seed), n_train, n_test, seed=seed)
