@@ -96,7 +96,7 @@ def cifar10(
 @click.option("--case", default="fc", show_default=True, type=click.Choice(["fc", "cnn"]))
 @click.option("--widths", help="Widths for the kernel, such as 64,128,256.")
 @click.option("--training-widths", help="Widths for training.")
-@click.option("--seeds", default=8, show_default=True, help="Random networks per width for the kernel.")
+@click.option("--seeds", default=32, show_default=True, help="Random networks per width for the kernel.")
 @click.option("--training-seeds", default=4, show_default=True, help="Random networks per width for training.")
 @_output_options
 def equivalence(

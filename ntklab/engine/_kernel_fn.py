@@ -127,19 +127,26 @@ class KernelFn:
         """Return ``x`` as a NumPy or JAX array if this kernel can take it, else raise InputError."""
         _check_dtype(self.dtype)
         if not isinstance(x, jax.Array):
-            x = np.asarray(x)
+            try:
+                x = np.asarray(x)
+            except ValueError as error:
+                raise InputError(f"{name} is no array: {error}") from None
         shape = self.plan.input_shape
         if x.ndim != len(shape) + 1 or x.shape[1:] != shape or x.shape[0] == 0:
             wanted = "(n, " + ", ".join(map(str, shape)) + ")"
             hint = "; add the batch axis with x[None]" if x.shape == shape else ""
             raise InputError(f"{name} needs the shape {wanted} with n >= 1, got {tuple(x.shape)}{hint}.")
-        if not (np.issubdtype(x.dtype, np.number) or x.dtype == bool) or np.issubdtype(x.dtype, np.complexfloating):
+        if not (jnp.issubdtype(x.dtype, jnp.number) or x.dtype == bool) or jnp.iscomplexobj(x):
             raise InputError(f"{name} needs real numbers, got dtype {x.dtype}.")
         if not isinstance(x, Tracer):
-            finite = np.isfinite(np.asarray(x)).reshape((x.shape[0], -1)).all(axis=1)
+            with np.errstate(over="ignore"):
+                host = np.asarray(x).astype(self.dtype)
+            finite = np.isfinite(host).reshape((x.shape[0], -1)).all(axis=1)
             if not finite.all():
                 row = int(np.argmin(finite))
-                raise InputError(f"{name} has NaN or infinite values, the first in row {row}; clean or drop it.")
+                raise InputError(
+                    f"{name} has NaN or infinite values as {self.dtype}, the first in row {row}; clean or drop it."
+                )
         return x
 
     def _admit(self, x: Any, name: str) -> Float[Array, "n *shape"]:
@@ -149,11 +156,10 @@ class KernelFn:
         own = self.hyper
         if hyper is None:
             return own
-        given = {key: dict(numbers) for key, numbers in hyper.items()}
-        wanted = {key: sorted(numbers) for key, numbers in own.items()}
-        if {key: sorted(numbers) for key, numbers in given.items()} != wanted:
-            raise InputError(f"hyper needs the keys of kfn.hyper, {wanted}; got {jax.tree.structure(given)}.")
-        return jax.tree.map(lambda value: jnp.asarray(value, self.dtype), given)
+        if jax.tree.structure(hyper) != jax.tree.structure(own) or any(map(np.ndim, jax.tree.leaves(hyper))):
+            wanted = {key: sorted(numbers) for key, numbers in own.items()}
+            raise InputError(f"hyper needs one number for each of {wanted}, as kfn.hyper has; got {hyper!r}.")
+        return jax.tree.map(lambda value: jnp.asarray(value, self.dtype), hyper)
 
 
 def compile(

@@ -63,10 +63,11 @@ def lower(networks: Layer | Mapping[str, Layer], input_shape: Sequence[int], get
     wanted = (get,) if isinstance(get, str) else tuple(get)
     if not wanted or not set(wanted) <= set(GET):
         raise InputError(f'get takes "nngp", "ntk" or both, got {get!r}.')
+    for network in named.values():
+        infer_shapes(network, input_shape)
     builder = _Builder(input_shape=tuple(input_shape), tangents="ntk" in wanted)
     outputs = []
     for name, network in named.items():
-        infer_shapes(network, input_shape)
         at = _Place(network, f"{name}:" if name else "")
         number = builder.add_layer(network, builder.input(), "", at)
         if builder.values[number].spatial:
@@ -92,11 +93,18 @@ class _Place(NamedTuple):
     prefix: str
 
 
-class _Law(NamedTuple):
-    """What is known of a value as a random function: only Gaussian ones may enter an activation."""
+def _has_own_weights(layer: Layer, entering: bool) -> bool:
+    """Return whether what leaves a layer has zero mean and is independent of what entered a branch.
 
-    gaussian: bool
-    own_weights: bool  # zero mean and independent of all that entered: it ends in weights of its own
+    So it is once it passes weights inside the branch (``entering`` tells of the layers before), until a Relu.
+    """
+    if isinstance(layer, Serial):
+        for part in layer.layers:
+            entering = _has_own_weights(part, entering)
+        return entering
+    if isinstance(layer, Parallel | Residual):
+        return all(_has_own_weights(part, entering) for part in layer.branches)
+    return isinstance(layer, Dense | Conv) or (entering and not isinstance(layer, Relu))
 
 
 @dataclass
@@ -108,12 +116,12 @@ class _Builder:
 
     def __post_init__(self) -> None:
         self.values: list[Op] = []
-        self.laws: list[_Law] = []
+        self.gaussian: list[bool] = []  # as random functions: only Gaussian values may enter an activation
         self.hyper: list[tuple[str, str, float]] = []
         self.seen: dict[tuple, int] = {}
 
     def input(self) -> int:
-        return self._add(("input",), _Law(False, False), kind="input", label="input", spatial=self.input_shape[:-1])
+        return self._add(("input",), False, kind="input", label="input", spatial=self.input_shape[:-1])
 
     def add_layer(self, layer: Layer, x: int, path: str, at: _Place) -> int:
         if isinstance(layer, Serial):
@@ -125,7 +133,7 @@ class _Builder:
             return self._sum(layer, parts, path, at)
         if isinstance(layer, Identity):
             return x
-        spatial, law = self.values[x].spatial, self.laws[x]
+        spatial, gaussian = self.values[x].spatial, self.gaussian[x]
         if isinstance(layer, Dense):
             return self._weights(layer, x, path, at, kind="dense", label="Dense", spatial=spatial)
         if isinstance(layer, Conv):
@@ -141,17 +149,17 @@ class _Builder:
                 window=window,
             )
         if isinstance(layer, Relu):
-            if not law.gaussian:
+            if not gaussian:
                 raise SpecError(
                     f"Relu() at {path or 'the start'} needs a Gaussian input, and what reaches it is not one even "
                     f"in infinitely wide networks; put a Dense() or Conv(...) before it. Network: {at.network!r}"
                 )
-            return self._add(("relu", x), _Law(False, False), kind="relu", inputs=(x,), label="Relu", spatial=spatial)
+            return self._add(("relu", x), False, kind="relu", inputs=(x,), label="Relu", spatial=spatial)
         if isinstance(layer, AvgPool):
             window = _window(layer)
             return self._add(
                 ("pool", x, window),
-                law,
+                gaussian,
                 kind="pool",
                 inputs=(x,),
                 label=_label(layer),
@@ -159,13 +167,12 @@ class _Builder:
                 window=window,
             )
         if isinstance(layer, GlobalAvgPool):
-            return self._add(("gap", x), law, kind="pool", label="GlobalAvgPool", **_whole(x, spatial))
+            return self._add(("gap", x), gaussian, kind="pool", label="GlobalAvgPool", **_whole(x, spatial))
         if isinstance(layer, Flatten):
             if not spatial:
                 return x
             # Positions differ in variance: the flattened vector is not Gaussian with one covariance.
-            flat = _Law(False, law.own_weights)
-            return self._add(("flatten", x), flat, kind="flatten", label="Flatten", **_whole(x, spatial))
+            return self._add(("flatten", x), False, kind="flatten", label="Flatten", **_whole(x, spatial))
         raise SpecError(f"{type(layer).__name__} has no kernel rule. Network: {at.network!r}")
 
     def _weights(self, layer: Dense | Conv, x: int, path: str, at: _Place, **op) -> int:
@@ -175,20 +182,19 @@ class _Builder:
             self.hyper.append((op["hyper"], "W_std", layer.W_std))
             if layer.b_std is not None:
                 self.hyper.append((op["hyper"], "b_std", layer.b_std))
-        return self._add(key, _Law(True, True), inputs=(x,), trainable=layer.trainable, **op)
+        return self._add(key, True, inputs=(x,), trainable=layer.trainable, **op)
 
     def _sum(self, layer: Layer, parts: list[int], path: str, at: _Place) -> int:
-        laws = [self.laws[i] for i in parts]
-        if sum(not law.own_weights for law in laws) > 1:
+        if sum(not _has_own_weights(branch, entering=False) for _, branch in children(layer)) > 1:
             raise SpecError(
                 f"{type(layer).__name__} at {path or 'the start'} adds branches that do not end in weights of their "
                 f"own, so that their covariance has no closed form; let all but one end in a Dense() or "
                 f"Conv(...). Network: {at.network!r}"
             )
-        law = _Law(all(law.gaussian for law in laws), all(law.own_weights for law in laws))
+        gaussian = all(self.gaussian[i] for i in parts)
         return self._add(
             ("sum", *parts),
-            law,
+            gaussian,
             kind="sum",
             inputs=tuple(parts),
             label="sum",
@@ -196,7 +202,7 @@ class _Builder:
         )
 
     def _add(
-        self, key: tuple, law: _Law, *, kind: str, spatial: tuple[int, ...], inputs=(), trainable=False, **op
+        self, key: tuple, gaussian: bool, *, kind: str, spatial: tuple[int, ...], inputs=(), trainable=False, **op
     ) -> int:
         if key in self.seen:
             return self.seen[key]
@@ -214,7 +220,7 @@ class _Builder:
                 **op,
             )
         )
-        self.laws.append(law)
+        self.gaussian.append(gaussian)
         self.seen[key] = len(self.values) - 1
         return self.seen[key]
 

@@ -195,7 +195,9 @@ def _remove_within(distance: Float[Array, "..."], out: Sides, same: Array) -> Fl
     for size in spatial[:n]:
         count *= size
     itself = jnp.eye(count, dtype=bool).reshape((1,) * (distance.ndim - 2 * n) + spatial)
-    return jnp.where(itself & same.reshape(same.shape + (1,) * (distance.ndim - same.ndim)), 0.0, distance)
+    pinned = itself & same.reshape(same.shape + (1,) * (distance.ndim - same.ndim))
+    # zero in value, with the derivatives that it has around there
+    return jnp.where(pinned, distance - jax.lax.stop_gradient(distance), distance)
 
 
 def _pad_distance(op: Op, distance: Float[Array, "..."], sides: Sides) -> Float[Array, "..."]:

@@ -61,7 +61,10 @@ def from_json(text: str) -> Layer:
             f'A network in JSON is {{"format": {FORMAT}, "network": ...}}, got {text[:80]!r}; '
             f"was it written by another version of ntklab?"
         )
-    return _unpack(document["network"])
+    network = _unpack(document["network"])
+    if not isinstance(network, Layer):
+        raise SpecError(f'"network" in JSON is an object with a "layer", got {document["network"]!r}.')
+    return network
 
 
 def stable_hash(network: Layer) -> str:
@@ -87,7 +90,7 @@ def _unpack(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     name = value.get("layer")
-    if name not in LAYERS:
+    if not isinstance(name, str) or name not in LAYERS:
         raise SpecError(f"Unknown layer {name!r} in JSON; this version knows {', '.join(sorted(LAYERS))}.")
     cls = LAYERS[name]
     known = {f.name: f for f in fields(cls)}  # pyright: ignore[reportArgumentType]
@@ -95,6 +98,9 @@ def _unpack(value: Any) -> Any:
     needed = {key for key, f in known.items() if f.default is MISSING}
     if not needed <= set(given) <= set(known):
         raise SpecError(f"{name} in JSON has the fields {sorted(given)}; expected {sorted(known)}.")
+    for parts in {"layers", "branches"} & set(given):
+        if not isinstance(given[parts], tuple):
+            raise SpecError(f"{name} in JSON needs a list of {parts}, got {given[parts]!r}.")
     if cls is Serial:
         return Serial(*given["layers"])
     if cls is Parallel:

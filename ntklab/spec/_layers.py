@@ -249,12 +249,15 @@ def _check_weights(layer: Dense | Conv) -> None:
             continue
         if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < math.inf:
             raise SpecError(f"{name}: {field} is a finite number >= 0, got {value!r}.")
-        object.__setattr__(layer, field, float(value))
+        object.__setattr__(layer, field, float(value) + 0.0)  # -0.0 becomes 0.0: equal layers, equal JSON
 
 
 def _settle_window(layer: Conv | AvgPool, field: str) -> None:
     name = type(layer).__name__
     window = getattr(layer, field)
+    for what, sizes in ((field, window), ("strides", layer.strides)):
+        if not isinstance(sizes, int | tuple | list) and not (what == "strides" and sizes is None):
+            raise SpecError(f"{name}: {what} is a positive integer or a tuple of them, got {sizes!r}.")
     window = (window, window) if isinstance(window, int) else tuple(window)
     strides = layer.strides
     if strides is None:

@@ -58,7 +58,7 @@ def infer_shapes(network: Layer, input_shape: Sequence[int]) -> tuple[Step, ...]
     """Return one :class:`Step` per layer in order of computation, composite layers after their parts."""
     if not isinstance(network, Layer):
         raise SpecError(f"A network is a layer such as Serial(...), got {network!r}.")
-    shape = tuple(input_shape)
+    shape = tuple(input_shape) if isinstance(input_shape, Sequence) else ()
     if not shape or not all(isinstance(n, int) and n > 0 for n in shape):
         raise SpecError(
             f"input_shape is the shape of one input, channels last and without a batch axis, "

@@ -38,7 +38,7 @@ def equivalence(
     *,
     widths: tuple[int, ...] | None = None,
     training_widths: tuple[int, ...] | None = None,
-    seeds: int = 8,
+    seeds: int = 32,
     training_seeds: int = 4,
     n_train: int = 10,
     n_test: int = 20,
