@@ -25,7 +25,8 @@ def tables(results: Path) -> str:
         lines.append(f"| {name} | {s['n_train']:,} | {s['n_test']:,} | {r['mean']:.2f}{spread} | {theirs} |")
     lines += [
         "",
-        "The test images are the first of the 10,000; one standard error of an accuracy is 1.5 % on 1,017 images and 3.8 % on 120.",
+        "The test images are the first of the 10,000; one standard error of an accuracy is 1.5 % on 1,017 images "
+        "and 3.8 % on 120.",
     ]
     lines += [
         "",
