@@ -15,8 +15,11 @@ from jaxtyping import Array, Float
 from ntklab.engine._interface import Engine
 from ntklab.engine._select import EngineChoice, select
 from ntklab.errors import InputError
-from ntklab.kernel import GET, Hyper, PairValue, Plan, lower
+from ntklab.kernel import GET, PairValue, Plan, Squares, lower
 from ntklab.spec import Layer
+
+Hyper = Mapping[str, Mapping[str, Any]]
+"""Learnable numbers: ``hyper[key]["W_std"]`` and, for layers with a bias, ``hyper[key]["b_std"]``."""
 
 
 @jax.tree_util.register_dataclass
@@ -109,11 +112,11 @@ class KernelFn:
         """
         x1 = self._admit(x1, "x1")
         x2 = None if x2 is None else self._admit(x2, "x2")
-        return self._name(self._engine.run(self.plan, x1, x2, self._admit_hyper(hyper)))
+        return self._name(self._engine.run(self.plan, x1, x2, self._squares(hyper)))
 
     def diagonal(self, x: Any, *, hyper: Hyper | None = None) -> Any:
         """Return the kernels of every input with itself, arrays of shape ``(n,)``."""
-        return self._name(self._engine.diagonal(self.plan, self._admit(x, "x"), self._admit_hyper(hyper)))
+        return self._name(self._engine.diagonal(self.plan, self._admit(x, "x"), self._squares(hyper)))
 
     def _name(self, values: list[PairValue]) -> Any:
         kernels = {}
@@ -152,14 +155,17 @@ class KernelFn:
     def _admit(self, x: Any, name: str) -> Float[Array, "n *shape"]:
         return jnp.asarray(self.check(x, name), self.dtype)
 
-    def _admit_hyper(self, hyper: Hyper | None) -> Hyper:
+    def _squares(self, hyper: Hyper | None) -> Squares:
+        if hyper is None:  # the networks' own numbers, squared in double precision and rounded once
+            squares: dict[str, dict[str, Array]] = {}
+            for key, name, value in self.plan.hyper:
+                squares.setdefault(key, {})[name] = jnp.asarray(value**2, self.dtype)
+            return squares
         own = self.hyper
-        if hyper is None:
-            return own
         if jax.tree.structure(hyper) != jax.tree.structure(own) or any(map(np.ndim, jax.tree.leaves(hyper))):
             wanted = {key: sorted(numbers) for key, numbers in own.items()}
             raise InputError(f"hyper needs one number for each of {wanted}, as kfn.hyper has; got {hyper!r}.")
-        return jax.tree.map(lambda value: jnp.asarray(value, self.dtype), hyper)
+        return jax.tree.map(lambda value: jnp.square(jnp.asarray(value, self.dtype)), hyper)
 
 
 def compile(

@@ -28,20 +28,21 @@ from ntklab.kernel._relu import correlation_gap, relu_dual
 from ntklab.kernel._values import ImageValue, PairValue, Sides
 from ntklab.kernel._windows import apart, diagonal, outside, pad, pad_amounts, together
 
-Hyper = Mapping[str, Mapping[str, Float[Array, ""]]]
-"""The learnable numbers: ``hyper[key]["W_std"]`` and, for layers with a bias, ``hyper[key]["b_std"]``."""
+Squares = Mapping[str, Mapping[str, Float[Array, ""]]]
+"""Squares of the learnable numbers: ``squares[key]["W_std"]`` is ``W_std**2``, ``["b_std"]`` of layers with a bias
+``b_std**2``. Squared by the caller, who has more digits: 2**0.5 in float32 squares to 2 - 1.2e-7, once a layer."""
 
 _GROUPS = {Carry.NUMBER: 0, Carry.EQUAL: 1, Carry.ALL: 2}
 
 
-def image_pass(plan: Plan, x: Float[Array, "b *shape"], hyper: Hyper) -> list[ImageValue | None]:
+def image_pass(plan: Plan, x: Float[Array, "b *shape"], squares: Squares) -> list[ImageValue | None]:
     """Return, for every operation of the plan, what each input carries alone (None where nothing).
 
     Distances between an input's own positions serve the pass itself and are not returned.
     """
     values: list[ImageValue | None] = []
     for op in plan.ops:
-        values.append(_image_value(op, plan, x, values, hyper) if op.image is not None else None)
+        values.append(_image_value(op, plan, x, values, squares) if op.image is not None else None)
     return [value and value._replace(distance=None) for value in values]
 
 
@@ -51,7 +52,7 @@ def pair_pass(
     x2: Float[Array, "b2 *shape"],
     left: list[ImageValue | None],
     right: list[ImageValue | None],
-    hyper: Hyper,
+    squares: Squares,
 ) -> list[PairValue]:
     """Return the plan's outputs for all pairs of two blocks of inputs, each of shape ``(b1, b2)``.
 
@@ -79,7 +80,7 @@ def pair_pass(
             sides.append(side)
         out = Sides(left[i], right[i], Carry.ALL if op.kind == "pool" else op.pair, block=True)
         # one loop nest per operation: left alone, XLA recomputes a ReLU for every window that reads it
-        values.append(jax.lax.optimization_barrier(_pair_value(op, reads, sides, out, same, hyper)))
+        values.append(jax.lax.optimization_barrier(_pair_value(op, reads, sides, out, same, squares)))
     outputs = []
     for _, i in plan.outputs:
         value = values[i]
@@ -95,17 +96,17 @@ def _pair_value(
     sides: list[Sides],
     out: Sides,
     same: Array,
-    hyper: Hyper,
+    squares: Squares,
 ) -> PairValue:
     if op.kind == "relu":
         return _relu_value(op, reads[0], sides[0])
     if op.distance:
-        cov = _distance(op, [r.cov for r in reads], sides, out, same, hyper)
+        cov = _distance(op, [r.cov for r in reads], sides, out, same, squares)
     else:
-        cov = _add(_linear(op, r.cov, s.carry, hyper) for r, s in zip(reads, sides, strict=True))
-        cov = cov + _bias(op, hyper)
+        cov = _add(_linear(op, r.cov, s.carry, squares) for r, s in zip(reads, sides, strict=True))
+        cov = cov + _bias(op, squares)
     parts = [(r.ntk, s.carry) for r, s in zip(reads, sides, strict=True)]
-    terms = [_linear(op, a, carry, hyper) for a, carry in parts if a is not None]
+    terms = [_linear(op, a, carry, squares) for a, carry in parts if a is not None]
     if op.trainable and op.ntk:
         terms.append(out.covariance(cov) if op.distance else cov)
     value = PairValue(cov, _add(terms) if terms else None)
@@ -119,7 +120,7 @@ def _image_value(
     plan: Plan,
     x: Float[Array, "b *shape"],
     values: list[ImageValue | None],
-    hyper: Hyper,
+    squares: Squares,
 ) -> ImageValue:
     if op.kind == "input":
         variance = jnp.mean(jnp.square(x), axis=-1)
@@ -135,14 +136,14 @@ def _image_value(
             distance = _relu_distance(apart_from_itself[0], sides[0])[0]
         else:
             distance = _add(
-                _linear(op, _pad_distance(op, d, s), s.carry, hyper, padded=True)
+                _linear(op, _pad_distance(op, d, s), s.carry, squares, padded=True)
                 for d, s in zip(apart_from_itself, sides, strict=True)
             )
     flat = Carry.NUMBER if carries[0] is Carry.NUMBER else Carry.EQUAL
     if op.kind == "relu":
         variance = 0.5 * reads[0].variance
     else:
-        variance = _add(_linear(op, r.variance, flat, hyper) for r in reads) + _bias(op, hyper)
+        variance = _add(_linear(op, r.variance, flat, squares) for r in reads) + _bias(op, squares)
     if op.kind == "pool":
         assert distance is not None
         within = 0.5 * diagonal(distance, len(op.spatial))
@@ -173,10 +174,11 @@ def _distance(
     sides: list[Sides],
     out: Sides,
     same: Array,
-    hyper: Hyper,
+    squares: Squares,
 ) -> Float[Array, "..."]:
     total = _add(
-        _linear(op, _pad_distance(op, d, s), s.carry, hyper, padded=True) for d, s in zip(distances, sides, strict=True)
+        _linear(op, _pad_distance(op, d, s), s.carry, squares, padded=True)
+        for d, s in zip(distances, sides, strict=True)
     )
     return _remove_within(total, out, same) if op.kind == "pool" else total
 
@@ -222,27 +224,28 @@ def _pad_distance(op: Op, distance: Float[Array, "..."], sides: Sides) -> Float[
     return padded + left * q_outside + right * p_outside
 
 
-def _linear(op: Op, a: Float[Array, "..."], carry: Carry, hyper: Hyper, padded: bool = False) -> Float[Array, "..."]:
+def _linear(
+    op: Op, a: Float[Array, "..."], carry: Carry, squares: Squares, padded: bool = False
+) -> Float[Array, "..."]:
     """Apply the operation as a linear map on covariances, without its bias."""
     if op.kind == "sum":
         return a
     if op.kind == "dense":
-        return jnp.square(hyper[_key(op)]["W_std"]) * a
+        return squares[_key(op)]["W_std"] * a
     window, groups = op.window, _GROUPS[carry]
     assert window is not None
     n = len(window.sizes)
     if not padded:
         a = pad(a, a.shape[a.ndim - n :], window, groups)
     if op.kind == "conv":
-        scale = jnp.square(hyper[_key(op)]["W_std"]) * (1.0 / math.prod(window.sizes))
+        scale = squares[_key(op)]["W_std"] * (1.0 / math.prod(window.sizes))
         return scale * together(a, window, groups)
     a = apart(a, window, groups)  # Flatten, too: the mean over equal positions, its one window
     return a.reshape(a.shape[: a.ndim - n * groups]) if op.squeeze else a
 
 
-def _bias(op: Op, hyper: Hyper) -> Float[Array, ""] | float:
-    b_std = hyper[op.hyper].get("b_std") if op.hyper is not None else None
-    return 0.0 if b_std is None else jnp.square(b_std)
+def _bias(op: Op, squares: Squares) -> Float[Array, ""] | float:
+    return squares[op.hyper].get("b_std", 0.0) if op.hyper is not None else 0.0
 
 
 def _key(op: Op) -> str:
