@@ -7,6 +7,8 @@ from ntklab.kernel._plan import Op as Op
 from ntklab.kernel._plan import Plan as Plan
 from ntklab.kernel._plan import Window as Window
 from ntklab.kernel._relu import relu_dual as relu_dual
+from ntklab.kernel._relu_tables import ANGLE_FAST as ANGLE_FAST
+from ntklab.kernel._relu_tables import CURVE_FAST as CURVE_FAST
 from ntklab.kernel._rules import Squares as Squares
 from ntklab.kernel._rules import image_pass as image_pass
 from ntklab.kernel._rules import pair_pass as pair_pass

@@ -1,0 +1,101 @@
+"""The simd engine: fused CPU code for convolutional networks, all layers of a displacement tile in cache."""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+from jaxtyping import Array, Float
+
+from ntklab.engine._interface import Engine, Support
+from ntklab.engine._reference import Reference
+from ntklab.engine._simd_program import decline
+from ntklab.kernel import PairValue, Plan, Squares
+
+
+class Simd(Engine):
+    """Explicit SIMD through numba, on all cores; float32, values only.
+
+    Derivatives are those of the reference engine, which then computes the values, too.
+    """
+
+    name = "simd"
+
+    def supports(self, plan: Plan, device: Any, dtype: np.dtype) -> Support:
+        """Accept runs of stride-1 convolutions, ReLUs and sums that end in Flatten or GlobalAvgPool."""
+        if device.platform != "cpu":
+            return Support(False, f"runs on CPUs, this device is {device.platform}")
+        if dtype != np.float32:
+            return Support(False, f"computes in float32, asked for {dtype}")
+        reason = decline(plan)
+        if reason is not None:
+            return Support(False, reason)
+        if importlib.util.find_spec("numba") is None:
+            return Support(False, 'needs numba: pip install "ntklab[simd]"')
+        return Support(True, "fused SIMD code for CPUs; derivatives by the reference engine")
+
+    def run(
+        self, plan: Plan, x1: Float[Array, "n1 *shape"], x2: Float[Array, "n2 *shape"] | None, squares: Squares
+    ) -> list[PairValue]:
+        """Compute all pairs."""
+        return _outputs(replace(plan, hyper=()), False, x1, x2, squares)
+
+    def diagonal(self, plan: Plan, x: Float[Array, "n *shape"], squares: Squares) -> list[PairValue]:
+        """Compute each input with itself."""
+        return _outputs(replace(plan, hyper=()), True, x, None, squares)
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1))
+def _outputs(plan: Plan, diagonal: bool, x1: Array, x2: Array | None, squares: Squares) -> list[PairValue]:
+    n1, n2 = x1.shape[0], x1.shape[0] if x2 is None else x2.shape[0]
+    shape = (n1,) if diagonal else (n1, n2)
+    if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves((x1, x2, squares))):
+        out = jax.ShapeDtypeStruct(shape, jnp.float32)
+        shapes = [PairValue(out, out if plan.ops[i].ntk else None) for _, i in plan.outputs]
+        host = functools.partial(_on_host, plan, diagonal)
+        return jax.pure_callback(host, shapes, x1, x2, squares, vmap_method="sequential")
+    return jax.tree.map(jnp.asarray, _on_host(plan, diagonal, x1, x2, squares))
+
+
+@_outputs.defjvp
+def _outputs_jvp(plan: Plan, diagonal: bool, primals: Any, tangents: Any) -> Any:  # pyright: ignore[reportUnusedFunction]
+    engine = Reference()
+
+    def by_reference(x1: Array, x2: Array | None, squares: Squares) -> list[PairValue]:
+        return engine.diagonal(plan, x1, squares) if diagonal else engine.run(plan, x1, x2, squares)
+
+    return jax.jvp(by_reference, primals, tangents)
+
+
+def _on_host(plan: Plan, diagonal: bool, x1: Any, x2: Any, squares: Any) -> list[PairValue]:
+    from ntklab.engine._simd_compute import compute
+
+    x1, x2, squares = jax.tree.map(np.asarray, (x1, x2, squares))
+    return compute(plan, x1, x2, squares, diagonal, in_parallel)
+
+
+@functools.cache
+def _workers() -> ThreadPoolExecutor:
+    """One pool of threads for the process: concurrent calls share the cores instead of fighting for them."""
+    return ThreadPoolExecutor(len(os.sched_getaffinity(0)), thread_name_prefix="ntklab-simd")
+
+
+def in_parallel(task: Callable[[Any], None], items: Iterator[Any]) -> None:
+    """Run a task on all items; the first exception, Ctrl-C among them, leaves the rest undone."""
+    futures = [_workers().submit(task, item) for item in items]
+    try:
+        for future in futures:
+            future.result()
+    except BaseException:
+        for future in futures:
+            future.cancel()
+        raise

@@ -1,0 +1,321 @@
+"""From a plan to the program of the simd engine: a list of integers, settled without any input."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ntklab.kernel import Op, Plan
+
+INPUT, CONV, RELU, SUM, TAP = range(5)
+"""Kinds of instruction."""
+FIELDS = 13
+"""Numbers of an instruction: kind, buffer read, buffer written; channels (INPUT), rows of the filter (CONV), second
+buffer (SUM) or number of the tap (TAP); columns of the filter; trainable; a ReLU follows; variance and its row sums
+before (border planes, CONV); standard deviation or, without a ReLU, variance after, and inverse deviation (planes);
+whether the instruction before has begun this one, and whether this one begins the next (``step`` of ``_simd_tile.py``)."""
+REACH = 8
+"""How far from its centre a filter may reach."""
+
+
+@dataclass(frozen=True)
+class Program:
+    """What is done to a tile.
+
+    Attributes
+    ----------
+    instructions : int64 (instructions, FIELDS)
+    ops : tuple of int
+        The plan's operation behind each instruction; a fused ReLU counts to its convolution.
+    taps : tuple of int
+        The squeezing operations of the plan whose sums come out.
+    displaced : bool
+        Whether all displacements are walked, or only zero (Flatten).
+    size : (int, int)
+        Height and width; 1-D inputs have height 1.
+    planes, border_planes, buffers, reach : int
+    circular : bool
+    """
+
+    instructions: np.ndarray
+    ops: tuple[int, ...]
+    taps: tuple[int, ...]
+    displaced: bool
+    size: tuple[int, int]
+    planes: int
+    border_planes: int
+    buffers: int
+    reach: int
+    circular: bool
+
+
+def decline(plan: Plan) -> str | None:
+    """Return why no program exists for a plan, or None if one does."""
+    spatial = plan.ops[0].spatial
+    if not 1 <= len(spatial) <= 2:
+        return f"needs inputs with one or two spatial axes, this plan has {len(spatial)}"
+    paddings = set()
+    for op in plan.ops:
+        if not op.spatial:
+            if op.distance or op.kind == "relu":
+                return "an activation follows the pooling of positions"
+            continue
+        if op.kind == "pool":
+            return f"{op.label} changes the resolution inside the network"
+        if op.kind == "conv":
+            assert op.window is not None
+            if set(op.window.strides) != {1}:
+                return f"{op.label} has strides"
+            if op.window.padding == "VALID" or any(k % 2 == 0 for k in op.window.sizes):
+                return f"{op.label}: needs SAME or CIRCULAR padding and odd filters"
+            if max(op.window.sizes) > 2 * REACH + 1:
+                return f"{op.label}: filters up to {2 * REACH + 1} wide"
+            if op.window.padding == "CIRCULAR" and any(
+                k // 2 > n for k, n in zip(op.window.sizes, spatial, strict=True)
+            ):
+                return f"{op.label}: the filter wraps around the image more than once"
+            paddings.add(op.window.padding)
+    if len(paddings) > 1:
+        return "SAME and CIRCULAR padding in one network"
+    before_relu = _without_relu(plan)
+    for op in plan.ops:
+        if _squeezes(op) and before_relu[op.inputs[0]]:
+            return "positions are pooled before any activation, where distances lose digits of covariances"
+    return None
+
+
+def programs(plan: Plan) -> tuple[Program, ...]:
+    """Return the programs of a plan that :func:`decline` accepts: one for all displacements, one for zero only."""
+    kinds = {"pool": True, "flatten": False}
+    made = []
+    for kind, displaced in kinds.items():
+        taps = [i for i, op in enumerate(plan.ops) if _squeezes(op) and op.kind == kind]
+        if taps:
+            made.append(_Builder(plan, taps, displaced).build())
+    return tuple(made)
+
+
+def _squeezes(op: Op) -> bool:
+    return op.squeeze
+
+
+def _without_relu(plan: Plan) -> list[bool]:
+    flags: list[bool] = []
+    for op in plan.ops:
+        flags.append(op.kind != "relu" and (not op.inputs or all(flags[i] for i in op.inputs)))
+    return flags
+
+
+@dataclass
+class _Builder:
+    plan: Plan
+    taps: Sequence[int]
+    displaced: bool
+    rows: list[list[int]] = field(default_factory=list)
+    ops: list[int] = field(default_factory=list)
+
+    def build(self) -> Program:
+        plan = self.plan
+        needed = self._needed()
+        readers = {i: [j for j in needed if i in plan.ops[j].inputs] for i in needed}
+        self.place: dict[int, int] = {}
+        self.free: list[int] = []
+        self.buffers = 0
+        channels = plan.input_shape[-1]
+        self.planes, self.border_planes = channels, 0
+        left = {i: len(readers[i]) for i in needed}
+        fused: set[int] = set()
+        reach, circular = 1, False
+        for i in needed:
+            op = plan.ops[i]
+            if i in fused:
+                continue
+            if op.kind == "input":
+                self._add(i, INPUT, 0, self._take(i), channels)
+            elif op.kind == "conv":
+                assert op.window is not None
+                kh, kw = op.window.sizes if len(op.window.sizes) == 2 else (1, *op.window.sizes)
+                reach, circular = max(reach, kw // 2), op.window.padding == "CIRCULAR"
+                source = self.place[op.inputs[0]]
+                relu = len(readers[i]) == 1 and plan.ops[readers[i][0]].kind == "relu"
+                # the window reads neighbours of a row that it would already have overwritten
+                in_place = kw > 1 or kh == 1
+                if in_place:
+                    self._release(op.inputs[0], left)
+                result = readers[i][0] if relu else i
+                target = self._take(result)
+                if not in_place:
+                    self._release(op.inputs[0], left)
+                borders = self.displaced and not circular
+                before = (0, 0)
+                if borders:
+                    before = (self.border_planes, self.border_planes + 1)
+                    self.border_planes += 2
+                after = (self._plane(relu or op.trainable), self._plane(relu))
+                self._add(i, CONV, source, target, kh, kw, op.trainable, relu, *before, *after)
+                if relu:
+                    fused.add(result)
+                    left[i] = 0
+            elif op.kind == "relu":
+                source = self.place[op.inputs[0]]
+                self._release(op.inputs[0], left)
+                self._add(i, RELU, source, self._take(i), 0, 0, 0, 1, 0, 0, self._plane(True), self._plane(True))
+            elif op.kind == "sum":
+                self._sum(i, op, left)
+            else:
+                self._add(i, TAP, self.place[op.inputs[0]], 0, self.taps.index(i))
+                self._release(op.inputs[0], left)
+        self._chain(readers)
+        spatial = plan.ops[0].spatial
+        return Program(
+            instructions=np.array(self.rows, np.int64),
+            ops=tuple(self.ops),
+            taps=tuple(self.taps),
+            displaced=self.displaced,
+            size=spatial if len(spatial) == 2 else (1, spatial[0]),
+            planes=self.planes,
+            border_planes=self.border_planes,
+            buffers=self.buffers,
+            reach=reach,
+            circular=circular,
+        )
+
+    def _chain(self, readers: dict[int, list[int]]) -> None:
+        """Mark 3 x 3 convolutions whose only reader is a 3-wide one that comes next."""
+        for n, (row, after) in enumerate(zip(self.rows, self.rows[1:], strict=False)):
+            if row[0] == after[0] == CONV and row[3] == row[4] == after[4] == 3 and row[5] and row[6]:
+                result = readers[self.ops[n]][0]
+                window = self.plan.ops[self.ops[n]].window
+                assert window is not None
+                if len(readers[result]) == 1 and after[1] == row[2] and window.padding == "SAME":
+                    row[12] = after[11] = 1
+
+    def _needed(self) -> list[int]:
+        wanted = set(self.taps)
+        for i in sorted(range(len(self.plan.ops)), reverse=True):
+            if i in wanted:
+                wanted |= set(self.plan.ops[i].inputs)
+        return sorted(wanted)
+
+    def _sum(self, i: int, op: Op, left: dict[int, int]) -> None:
+        """Add branches two by two; the unit of the result is that of the first."""
+        first = self.place[op.inputs[0]]
+        target = self._take(i)
+        for n, other in enumerate(op.inputs[1:]):
+            self._add(i, SUM, first if n == 0 else target, target, self.place[other])
+        for j in op.inputs:
+            self._release(j, left)
+
+    def _add(self, op: int, *numbers: int) -> None:
+        self.rows.append([int(n) for n in numbers] + [0] * (FIELDS - len(numbers)))
+        self.ops.append(op)
+
+    def _plane(self, wanted: bool) -> int:
+        if not wanted:
+            return 0
+        self.planes += 1
+        return self.planes - 1
+
+    def _take(self, value: int) -> int:
+        if not self.free:
+            self.free.append(self.buffers)
+            self.buffers += 1
+        self.place[value] = self.free.pop()
+        return self.place[value]
+
+    def _release(self, value: int, left: dict[int, int]) -> None:
+        left[value] -= 1
+        if left[value] == 0:
+            self.free.append(self.place[value])
+
+
+def neighbours(program: Program, columns: int, padded: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return who is whose neighbour in the rows of a tile, for every displacement ``dj < columns``.
+
+    Returns
+    -------
+    masks : float32 (columns, 2 * reach, padded)
+        All bits set where the left (right) neighbour at distance 1, 2, ... is inside both images.
+    borders : int64 (columns, entries, 3)
+        Where it is inside one image only: which (0 for x), the column, and the neighbour's column in that image.
+    counts : int64 (columns, reach + 1)
+        How many borders there are up to each distance.
+    """
+    width = program.size[1]
+    inside = np.zeros((columns, program.reach, 2, padded), bool)
+    found: list[list[tuple[int, int, int]]] = []
+    counts = np.zeros((columns, program.reach + 1), np.int64)
+    j = np.arange(width)
+    for dj in range(columns):
+        q = (j + dj) % width
+        entries: list[tuple[int, int, int]] = []
+        for o in range(1, program.reach + 1):
+            for side, step in enumerate((-o, o)):
+                x_in = (j + step >= 0) & (j + step < width)
+                y_in = (q + step >= 0) & (q + step < width)
+                if program.circular:
+                    x_in[:] = y_in[:] = True
+                inside[dj, o - 1, side, :width] = x_in & y_in
+                entries += [(0, int(at), int(at) + step) for at in j[x_in & ~y_in]]
+                entries += [(1, int(at), int(q[at]) + step) for at in j[y_in & ~x_in]]
+            counts[dj, o] = len(entries)
+        found.append(entries)
+    borders = np.zeros((columns, max(1, counts.max()), 3), np.int64)
+    for dj, entries in enumerate(found):
+        if entries:
+            borders[dj, : len(entries)] = entries
+    return all_bits(inside).reshape((columns, 2 * program.reach, padded)), borders, counts
+
+
+def all_bits(where: np.ndarray) -> np.ndarray:
+    """Return float32 masks: all bits set where true, none where false."""
+    return np.where(where, np.uint32(0xFFFFFFFF), np.uint32(0)).view(np.float32)
+
+
+def factors(program: Program, plan: Plan, squares: dict) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the numbers of each instruction, and the unit of each tap.
+
+    Values are stored in units, so that each layer's factor ``W_std**2 / (rows * columns)`` becomes a power of two
+    and rounds nothing: stored times unit is the value.
+
+    Returns
+    -------
+    factors : float32 (instructions, 2)
+    bias : float64 (instructions,)
+    units : float64 (taps,)
+    """
+    unit = np.ones(program.buffers)
+    scale = np.zeros((len(program.ops), 2))
+    bias = np.zeros(len(program.ops))
+    taps = np.zeros(len(program.taps))
+    for n, (row, i) in enumerate(zip(program.instructions, program.ops, strict=True)):
+        kind, source, target, third = (int(field) for field in row[:4])
+        if kind == INPUT:
+            unit[target] = 1.0 / third
+        elif kind == CONV:
+            op = plan.ops[i]
+            assert op.window is not None
+            numbers = squares[op.hyper]
+            gain = float(numbers["W_std"]) / math.prod(op.window.sizes)
+            whole = unit[source] * gain
+            scale[n, 0] = _power_of_two(whole) if whole > 0.0 else 0.0
+            before = whole / scale[n, 0] if whole > 0.0 else 1.0
+            unit[target] = 0.5 * before if row[6] else before  # half if a ReLU follows
+            bias[n] = float(numbers.get("b_std", 0.0)) / before
+        elif kind == RELU:
+            unit[target] = 0.5 * unit[source]
+        elif kind == SUM:
+            scale[n] = 1.0, unit[third] / unit[source]
+            unit[target] = unit[source]
+        else:
+            taps[third] = unit[source]
+    return scale.astype(np.float32), bias, taps
+
+
+def _power_of_two(unit: float) -> float:
+    """Return what to multiply by: nothing while numbers stay within 2**+-60, else what brings the unit back to 1."""
+    exponent = round(math.log2(unit))
+    return 2.0**exponent if abs(exponent) > 60 else 1.0

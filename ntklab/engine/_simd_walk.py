@@ -1,0 +1,154 @@
+"""All displacement tiles of many pairs: runs a program on each tile (numba, without the GIL)."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from ntklab.engine._simd_program import CONV, INPUT, REACH, RELU, SUM, TAP
+from ntklab.engine._simd_tile import OPTIONS, across, activate, down, start, step, sum_of_tile, weighted_sum, wrap
+from ntklab.engine._simd_vectors import load, store, zero
+
+
+@njit(**OPTIONS, forceinline=True)
+def _address(a):
+    return np.int64(a.ctypes.data)  # uint64 plus int64 would be float64
+
+
+@njit(**OPTIONS, forceinline=True)
+def _area(height, padded):
+    """Return the floats of a buffer: 1024 bytes more than a multiple of 4096.
+
+    A store delays loads whose addresses agree in the last 12 bits: rows of different buffers must not.
+    """
+    area = height * (padded + 2 * REACH)
+    return area + (256 - area) % 1024
+
+
+def workspace(height: int, padded: int, buffers: int, planes: int) -> np.ndarray:
+    """Return zeroed memory for ``walk``: all buffers, a row of zeros, four rows that wait, and the moved planes."""
+    area = height * (padded + 2 * REACH)
+    area += (256 - area) % 1024
+    floats = 2 * (buffers + 1) * area + 5 * (padded + 2 * REACH) + planes * height * padded
+    return np.zeros(floats + 128, np.float32)
+
+
+@njit(**OPTIONS)
+def _turn(y, turned, planes, height, y_row, padded, lanes, dj, nil):
+    """Copy planes with their columns moved by ``dj``: aligned and compact for all rows of displacements."""
+    for r in range(planes * height):
+        for at in range(0, 4 * padded, 4 * lanes):
+            store(turned + 4 * r * padded + at, load(y + 4 * (r * y_row + dj) + at, nil))
+
+
+@njit(**OPTIONS, cache=True)
+def walk(
+    witness, vectors, tangent, table, program, factors, geometry, masks, valid, borders, counts,
+    x, y, border_x, border_y, left, right, first, last, top, bottom, scratch, out,
+):  # fmt: skip
+    """Add up the tiles of pairs ``first`` to ``last`` with displacements of ``top`` to ``bottom`` rows.
+
+    Parameters
+    ----------
+    witness, vectors, tangent : tuples
+        As long as a vector; as a row has vectors; of one element if the tangent kernel is wanted, else empty.
+    table : float32 (constants, lanes)
+    program, factors : int64 (instructions, fields), float32 (instructions, 2)
+    geometry : int64 (6,)
+        Height, width, buffers, dense planes, displaced columns, circular.
+    masks, valid : float32 (columns, 2 * reach, padded) and (padded,)
+    borders, counts : int64 (columns, entries, 3) and (columns, reach + 1)
+        As ``across`` reads them, and how many there are up to each reach.
+    x, y : float32 (images, dense planes, height, padded or floats per row)
+    border_x, border_y : float32 (images, border planes, height, floats per row)
+    left, right : int64 (pairs,)
+        Which images make a pair.
+    scratch : float32
+        What ``workspace`` returns, one for each thread. (Arrays made here would be freed after their last mention, the
+        address.)
+    out : float64 (pairs, displacement rows, taps, 2)
+        Sums over positions of D and T.
+    """
+    nil = zero(witness)
+    lanes = len(witness)
+    height, width, buffers, dense, columns, circular = geometry
+    shape = (height, vectors)
+    padded = len(vectors) * lanes
+    area, row = _area(height, padded), padded + 2 * REACH
+    base = _address(scratch)
+    base += (64 - base) % 64 + 4 * REACH
+    nothing = base + 8 * (buffers + 1) * area
+    lines = nothing + 4 * row
+    moved = lines + 4 * 4 * row
+    moved += (64 - moved) % 64
+    plane = 4 * height * padded
+    x_row, y_row = 4 * border_x.shape[3], 4 * border_y.shape[3]
+    border_x_plane, border_y_plane = height * x_row, height * y_row
+    constants = _address(table)
+    for pair in range(first, last):
+        px = _address(x[left[pair]])
+        py = _address(y[right[pair]])
+        qx = _address(border_x[left[pair]])
+        qy = _address(border_y[right[pair]])
+        for dj in range(columns):
+            if columns > 1:
+                _turn(py, moved, dense, height, y.shape[3], padded, lanes, dj, nil)
+            else:
+                moved = py
+            mask, border = _address(masks[dj]), borders[dj]
+            for di in range(top, bottom):
+                for number in range(len(program)):
+                    kind, third = program[number, 0], program[number, 3]
+                    d_in = base + 8 * (1 + program[number, 1]) * area
+                    d_out = base + 8 * (1 + program[number, 2]) * area
+                    t_in, t_out = d_in + 4 * area, d_out + 4 * area
+                    ax, ay = px + program[number, 9] * plane, moved + program[number, 9] * plane
+                    rx, ry = px + program[number, 10] * plane, moved + program[number, 10] * plane
+                    factor = factors[number, 0]
+                    if kind == INPUT:
+                        start(d_out, t_out, px, moved, third, plane, shape, di, nil)
+                    elif kind == CONV:
+                        trained, relu = program[number, 5] > 0, program[number, 6] > 0
+                        reach, entered, chained = program[number, 4] >> 1, program[number, 11], program[number, 12] > 0
+                        hd, ht = (base, base + 4 * area) if reach > 0 else (d_in, t_in)
+                        if reach > 0 and not entered:
+                            vx, vy = qx + program[number, 7] * border_x_plane, qy + program[number, 7] * border_y_plane
+                            if circular:
+                                wrap(d_in, shape, width, reach, nil)
+                                wrap(t_in, shape, width, reach, nil)
+                            across(
+                                d_in, t_in, hd, ht, reach, mask, border, counts[dj, reach], vx, vy, x_row, y_row,
+                                shape, di, tangent, nil,
+                            )  # fmt: skip
+                        vx, vy = qx + program[number, 8] * border_x_plane, qy + program[number, 8] * border_y_plane
+                        sums = (vx, x_row, vy + 4 * dj, y_row)
+                        if chained:
+                            vx = qx + program[number + 1, 7] * border_x_plane
+                            vy = qy + program[number + 1, 7] * border_y_plane
+                        if chained and factor == 1.0:
+                            step(
+                                hd, ht, lines, nothing, sums, ax, ay, rx, ry, mask, border, counts[dj, 1], vx, vy, x_row,
+                                y_row, shape, di, tangent, constants, nil,
+                            )  # fmt: skip
+                            continue
+                        down(
+                            hd, ht, d_out, t_out, third, factor, trained, relu, circular > 0, nothing, sums, ax, ay, rx, ry,
+                            shape, di, tangent, constants, nil,
+                        )  # fmt: skip
+                        if chained:
+                            across(
+                                d_out, t_out, hd, ht, 1, mask, border, counts[dj, 1], vx, vy, x_row, y_row, shape, di,
+                                tangent, nil,
+                            )  # fmt: skip
+                    elif kind == RELU:
+                        activate(d_in, t_in, d_out, t_out, ax, ay, rx, ry, shape, di, tangent, constants, nil)
+                    elif kind == SUM:
+                        other = base + 8 * (1 + third) * area
+                        weighted_sum(d_in, other, d_out, factor, factors[number, 1], shape, nil)
+                        weighted_sum(
+                            t_in, other + 4 * area, t_out, factor, factors[number, 1], shape, nil
+                        )
+                    elif kind == TAP:
+                        out[pair, di, third, 0] += sum_of_tile(d_in, _address(valid), shape, nil)
+                        if len(tangent):
+                            out[pair, di, third, 1] += sum_of_tile(t_in, _address(valid), shape, nil)
