@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ntklab.engine._displacement_border import flat_sizes
-from ntklab.engine._displacement_walk import Sides, needed, walk_numbers, walk_tile, wanted_maps
+from ntklab.engine._displacement_walk import Sides, borders, needed, walk_numbers, walk_tile, wanted_maps
 from ntklab.kernel import Carry, PairValue, Plan, Squares, image_pass
 
 Images = dict[tuple[int, str], Array]
@@ -73,11 +73,13 @@ def _all_displacements(
     @jax.checkpoint
     def row(di: Array) -> list[PairValue]:
         rows = {key: jax.lax.dynamic_slice_in_dim(a, di, canvas[0], axis=a.ndim - 4) for key, a in twice.items()}
+        rows |= borders(plan, canvas, di, rows, 1)
+        here = {**left, **borders(plan, canvas, di, left, 0)}
 
         @jax.checkpoint  # derivatives recompute a tile instead of keeping the layers of all
         def tile(dj: Array) -> list[PairValue]:
             there = {key: jax.lax.dynamic_slice_in_dim(a, dj, canvas[1], axis=a.ndim - 3) for key, a in rows.items()}
-            return walk_tile(plan, "pool", canvas, (di, dj), Sides(left, there), squares)
+            return walk_tile(plan, "pool", canvas, (di, dj), Sides(here, there), squares)
 
         return jax.tree.map(lambda a: jnp.sum(a, axis=0), jax.lax.map(tile, jnp.arange(canvas[1])))
 

@@ -50,59 +50,59 @@ def flat_sizes(sizes: Sequence[int]) -> tuple[int, int]:
 
 
 def reaches(
-    op: Op, spatial: Sequence[int], canvas: tuple[int, int], at: Sequence[Array], dtype: jnp.dtype
-) -> list[list[Reach]]:
-    """Return, for rows and columns, what a convolution on a value of sizes ``spatial`` reads at a displacement.
+    op: Op, spatial: Sequence[int], canvas: tuple[int, int], axis: int, d: Array, dtype: jnp.dtype
+) -> list[Reach]:
+    """Return what a convolution on a value of sizes ``spatial`` reads along one axis at a displacement.
 
     What lies outside the value's valid range is never asked for: without padding nothing needs a mask.
     """
     assert op.window is not None
-    axes = []
-    for axis, (n, k, size) in enumerate(zip(flat_sizes(spatial), flat_sizes(op.window.sizes), canvas, strict=True)):
-        before = window_padding(n, k, 1, op.window.padding)[0]
-        offsets = range(-before, k - before)
-        if op.window.padding != "SAME":
-            axes.append([Reach(o % size) for o in offsets])
-            continue
-        first = jnp.arange(size)
-        second = (first + at[axis]) % size
-        shape = (size, 1, 1, 1) if axis == 0 else (1, size, 1, 1)
-
-        found = [Reach(0)]  # no border between a position and itself
-        for o in offsets:
-            if o and abs(o) < n:
-                insides = [((p + o >= 0) & (p + o < n)).astype(dtype).reshape(shape) for p in (first, second)]
-                found.append(Reach(o, *jax.lax.optimization_barrier(insides)))
-        axes.append(found)
-    return axes
+    n, k, size = flat_sizes(spatial)[axis], flat_sizes(op.window.sizes)[axis], canvas[axis]
+    before = window_padding(n, k, 1, op.window.padding)[0]
+    offsets = range(-before, k - before)
+    if op.window.padding != "SAME":
+        return [Reach(o % size) for o in offsets]
+    first = jnp.arange(size)
+    second = (first + d) % size
+    shape = (size, 1, 1, 1) if axis == 0 else (1, size, 1, 1)
+    found = [Reach(0)]  # no border between a position and itself
+    for o in offsets:
+        if o and abs(o) < n:
+            insides = [((p + o >= 0) & (p + o < n)).astype(dtype).reshape(shape) for p in (first, second)]
+            found.append(Reach(o, *jax.lax.optimization_barrier(insides)))
+    return found
 
 
-def window_sum(a: Float[Array, "..."], axes: list[list[Reach]]) -> Float[Array, "..."]:
+def window_sum(a: Float[Array, "..."], rows: list[Reach], columns: list[Reach]) -> Float[Array, "..."]:
     """Sum a tile over windows that stop at the borders of either image."""
-    rows, columns = axes
     a = _sum(_masked(_roll(a, r.offset, 0), r.both) for r in rows)
     if len(rows) > 1 and len(columns) > 1:
         a = jax.lax.optimization_barrier(a)  # else each column sums its neighbours' rows anew
     return _sum(_masked(_roll(a, r.offset, 1), r.both) for r in columns)
 
 
-def border_sum(variance: Float[Array, "..."], axes: list[list[Reach]], side: int) -> Float[Array, "..."] | None:
+def border_rows(
+    variance: Float[Array, "..."], rows: list[Reach], side: int
+) -> tuple[Float[Array, "..."] | None, Float[Array, "..."]]:
+    """Sum the variances of one image over rows that leave the other image (None without any), and over all inside.
+
+    These do not depend on the displacement along columns.
+    """
+    broken = [_roll(variance, r.offset, 0) * only for r in rows if (only := r.only(side)) is not None]
+    column = _sum(_masked(_roll(variance, r.offset, 0), (r.first, r.second)[side]) for r in rows)
+    return jax.lax.optimization_barrier((_sum(broken) if broken else None, column))
+
+
+def border_sum(
+    broken: Float[Array, "..."] | None, column: Float[Array, "..."], columns: list[Reach], side: int
+) -> Float[Array, "..."] | None:
     """Sum the variances of one image over those offsets that leave the other one; None where there are none.
 
-    Rows first: a broken row counts as far as its columns are unbroken, and a broken column counts all rows inside.
+    A broken row counts as far as its columns are unbroken, and a broken column counts all rows inside.
     """
-    rows, columns = axes
-    broken = [_roll(variance, r.offset, 0) * only for r in rows if (only := r.only(side)) is not None]
-    beside = [(r.offset, only) for r in columns if (only := r.only(side)) is not None]
-    terms = []
-    if broken:
-        whole = jax.lax.optimization_barrier(_sum(broken))
-        terms += [_masked(_roll(whole, r.offset, 1), r.both) for r in columns]
-    if beside:
-        whole = _sum(_masked(_roll(variance, r.offset, 0), (r.first, r.second)[side]) for r in rows)
-        whole = jax.lax.optimization_barrier(whole)
-        terms += [_roll(whole, offset, 1) * only for offset, only in beside]
-    return _sum(terms) if terms else None
+    terms = [] if broken is None else [_masked(_roll(broken, r.offset, 1), r.both) for r in columns]
+    terms += [_roll(column, r.offset, 1) * only for r in columns if (only := r.only(side)) is not None]
+    return jax.lax.optimization_barrier(_sum(terms)) if terms else None
 
 
 def tile_mean(

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from ntklab.engine._displacement_border import Reach, border_sum, reaches, tile_mean, window_sum
+from ntklab.engine._displacement_border import Reach, border_rows, border_sum, reaches, tile_mean, window_sum
 from ntklab.kernel import Op, PairValue, Plan, Squares, relu_dual
 
 Maps = Mapping[tuple[int, str], Float[Array, "..."]]
@@ -46,13 +46,28 @@ def wanted_maps(plan: Plan) -> list[tuple[int, str]]:
             continue
         wanted |= {(j, "variance") for j in op.inputs if plan.ops[j].distance and not op.distance}
         if op.distance:
-            if op.kind == "conv" and op.window is not None and op.window.padding == "SAME":
+            if _pads_distance(op):
                 wanted.add((op.inputs[0], "variance"))
             if op.trainable and op.ntk:
                 wanted.add((i, "variance"))
             if op.kind == "pool":
                 wanted.add((i, "within"))
     return sorted(wanted)
+
+
+def borders(
+    plan: Plan, canvas: tuple[int, int], di: Array, maps: Maps, side: int
+) -> dict[tuple[int, str], Float[Array, "..."]]:
+    """Return, for every convolution that pads distances with zeros, what one image adds there, as far as rows say."""
+    found: dict[tuple[int, str], Array] = {}
+    for i, op in enumerate(plan.ops):
+        if _pads_distance(op):
+            variance = maps[op.inputs[0], "variance"]
+            rows = reaches(op, plan.ops[op.inputs[0]].spatial, canvas, 0, di, variance.dtype)
+            broken, found[i, "column"] = border_rows(variance, rows, side)
+            if broken is not None:
+                found[i, "broken"] = broken
+    return found
 
 
 def needed(plan: Plan, kind: str) -> list[int]:
@@ -165,18 +180,21 @@ def _conv(
     assert op.hyper is not None
     key = (op.window, plan.ops[j].spatial)
     if key not in windows:
-        windows[key] = reaches(op, plan.ops[j].spatial, canvas, at, read.cov.dtype)
-    axes = windows[key]
+        windows[key] = [reaches(op, plan.ops[j].spatial, canvas, k, at[k], read.cov.dtype) for k in range(2)]
+    rows, columns = windows[key]
     scale = squares[op.hyper]["W_std"] * (1.0 / math.prod(op.window.sizes))
-    total = window_sum(read.cov, axes)
-    if op.distance and op.window.padding == "SAME":
-        for side, variance in enumerate(sides.both(j, "variance")):
-            beyond = border_sum(variance, axes, side)
-            if beyond is not None:
-                total = total + jax.lax.optimization_barrier(beyond)
-    ntk = None if read.ntk is None else scale * window_sum(read.ntk, axes)
+    total = window_sum(read.cov, rows, columns)
+    for side, maps in enumerate(sides):
+        if (i, "column") in maps:
+            beyond = border_sum(maps.get((i, "broken")), maps[i, "column"], columns, side)
+            total = total if beyond is None else total + beyond
+    ntk = None if read.ntk is None else scale * window_sum(read.ntk, rows, columns)
     cov, ntk = jax.lax.optimization_barrier((_biased(op, scale * total, squares), ntk))
     return _trained(i, op, cov, ntk, sides)
+
+
+def _pads_distance(op: Op) -> bool:
+    return op.kind == "conv" and op.distance and op.window is not None and op.window.padding == "SAME"
 
 
 def _biased(op: Op, cov: Float[Array, "..."], squares: Squares) -> Float[Array, "..."]:
