@@ -1,7 +1,8 @@
-"""The displacement engine: stride-1 convolutions on all pairs of positions, one displacement after another, in cache."""
+"""The displacement engine: convolutions on all pairs of positions, one displacement after another, in cache."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
@@ -12,14 +13,13 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ntklab.engine._displacement_block import image_maps, run_block, take
-from ntklab.engine._displacement_border import flat_sizes
 from ntklab.engine._interface import Engine, Support
 from ntklab.kernel import PairValue, Plan, Squares
 
 _TILE_BYTES = 1 << 20
 """What one value on one tile may take, over all pairs of a block: measured best on CPU, a few fit in a core's cache."""
-_FIRST, _SECOND = 4, 64
-"""Most images of a block from the first and the second set: long vectors, and maps that several pairs read."""
+_FIRST, _VECTOR = 8, 32
+"""Most images of a block from the first set, and from the second: whole vectors, and maps that several pairs read."""
 _JAX = (0, 12)
 """The oldest JAX that compiles this into loops faster than the reference; 0.10 fuses it into far slower ones."""
 
@@ -77,13 +77,13 @@ class _Blocks(NamedTuple):
     b2: int
     rows: int
     columns: int
+    side_by_side: bool  # few pairs: vectors hold the displacements along columns
 
 
 @partial(jax.jit, static_argnames=("plan",))
 def _run(x1: Array, x2: Array | None, squares: Squares, *, plan: Plan) -> list[PairValue]:
     n1, n2 = x1.shape[0], x1.shape[0] if x2 is None else x2.shape[0]
-    blocks = _cut(plan, n1, n2, x2 is None, x1.dtype)
-    b1, b2, rows, columns = blocks
+    b1, b2, rows, columns, side_by_side = _cut(plan, n1, n2, x2 is None, x1.dtype)
     first = image_maps(plan, x1, squares)
     second = first if x2 is None else image_maps(plan, x2, squares)
 
@@ -95,7 +95,7 @@ def _run(x1: Array, x2: Array | None, squares: Squares, *, plan: Plan) -> list[P
         # symmetric: input i meets i, i + 1, .., i + n/2, counted around: every pair once, without a triangle's steps
         j = (row * b1 + j) % n1 if x2 is None else jnp.minimum(j, n2 - 1)
         left, right = take(first, jnp.minimum(i, n1 - 1)), take(second, j)
-        return run_block(plan, left, right, squares, across=True)
+        return run_block(plan, left, right, squares, across=True, side_by_side=side_by_side)
 
     grid = jnp.indices((rows, columns)).reshape((2, rows * columns))
     tiles = jax.lax.map(block, (grid[0], grid[1]))
@@ -116,30 +116,38 @@ def _run(x1: Array, x2: Array | None, squares: Squares, *, plan: Plan) -> list[P
 @partial(jax.jit, static_argnames=("plan",))
 def _diagonal(x: Array, squares: Squares, *, plan: Plan) -> list[PairValue]:
     n = x.shape[0]
-    size = min(n, _lanes(plan, x.dtype))
+    side_by_side = n < _VECTOR
+    size = min(n, _few(plan) if side_by_side else min(2 * _VECTOR, _lanes(plan, x.dtype)))
     count = -(-n // size)
     maps = image_maps(plan, x, squares)
 
     def block(at: Array) -> list[PairValue]:
         some = take(maps, jnp.minimum(at * size + jnp.arange(size), n - 1))
-        return run_block(plan, some, some, squares, across=False)
+        return run_block(plan, some, some, squares, across=False, side_by_side=side_by_side)
 
     values = jax.lax.map(jax.checkpoint(block), jnp.arange(count))
     return jax.tree.map(lambda a: a.reshape((count * size,))[:n], values)
 
 
-def _lanes(plan: Plan, dtype: np.dtype) -> int:
-    """Return how many pairs are computed side by side."""
-    rows, columns = flat_sizes(plan.ops[0].spatial)
-    return max(1, min(_FIRST * _SECOND, _TILE_BYTES // (rows * columns * dtype.itemsize)))
-
-
 def _cut(plan: Plan, n1: int, n2: int, symmetric: bool, dtype: np.dtype) -> _Blocks:
     lanes = _lanes(plan, dtype)
-    most = min(_FIRST, max(1, lanes // 16))
-    b1 = min(most, max(1, n1 // 16)) if symmetric else min(most, n1)
+    most1 = min(_FIRST, max(1, lanes // _VECTOR))
+    b1 = min(most1, max(1, n1 // 16)) if symmetric else min(most1, n1)
     width = min(n1, n1 // 2 + b1) if symmetric else n2
-    columns = -(-width // max(1, min(_SECOND, lanes // b1)))
-    b2 = -(-width // columns)
-    b2 = -(-b2 // 8) * 8 if b2 > 24 else b2  # whole vectors; a few pairs are computed twice
-    return _Blocks(b1, b2, -(-n1 // b1), columns)
+    side_by_side = width < _VECTOR
+    most2 = _few(plan) if side_by_side else max(1, min(_VECTOR, lanes // b1))
+    count = -(-width // most2)
+    b2 = -(-width // count)
+    if b2 > 24:
+        b2 = -(-b2 // 8) * 8  # whole vectors; a few pairs are computed twice
+    return _Blocks(b1, b2, -(-n1 // b1), count, side_by_side)
+
+
+def _lanes(plan: Plan, dtype: np.dtype) -> int:
+    """Return how many pairs to compute at a time."""
+    return max(1, _TILE_BYTES // (math.prod(plan.ops[0].spatial) * dtype.itemsize))
+
+
+def _few(plan: Plan) -> int:
+    """Return how many second images fill a few vectors with all their displacements along columns."""
+    return max(1, 2 * _VECTOR // plan.ops[0].spatial[-1])

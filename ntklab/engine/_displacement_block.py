@@ -37,8 +37,13 @@ def take(images: Images, index: Array) -> Images:
     return {key: a[index] for key, a in images.items()}
 
 
-def run_block(plan: Plan, first: Images, second: Images, squares: Squares, *, across: bool) -> list[PairValue]:
-    """Return the plan's outputs for all of ``first`` with all of ``second`` (``across``), or for one with one."""
+def run_block(
+    plan: Plan, first: Images, second: Images, squares: Squares, *, across: bool, side_by_side: bool
+) -> list[PairValue]:
+    """Return the plan's outputs for all of ``first`` with all of ``second`` (``across``), or for one with one.
+
+    For a few pairs, ``side_by_side`` fills vectors with all displacements along columns; else these are a loop.
+    """
     canvas = flat_sizes(plan.ops[0].spatial)
     spread = (-1, -2) if across else (-2, -2)
     numbers = Sides(
@@ -54,7 +59,7 @@ def run_block(plan: Plan, first: Images, second: Images, squares: Squares, *, ac
     pooled: dict[int, PairValue] = {}
     poolings, flattens = ([i for i, op in enumerate(plan.ops) if op.kind == kind] for kind in ("pool", "flatten"))
     if poolings:
-        pooled.update(zip(poolings, _all_displacements(plan, canvas, left, right, squares), strict=True))
+        pooled.update(zip(poolings, _all_displacements(plan, canvas, left, right, squares, side_by_side), strict=True))
     if flattens:
         nowhere = (jnp.zeros((), int), jnp.zeros((), int))
         found = walk_tile(plan, "flatten", canvas, nowhere, Sides(left, right), squares)
@@ -64,17 +69,29 @@ def run_block(plan: Plan, first: Images, second: Images, squares: Squares, *, ac
 
 
 def _all_displacements(
-    plan: Plan, canvas: tuple[int, int], left: Images, right: Images, squares: Squares
+    plan: Plan, canvas: tuple[int, int], left: Images, right: Images, squares: Squares, side_by_side: bool
 ) -> list[PairValue]:
     """Return the mean over all pairs of positions that each global pooling takes, in the order of the plan."""
     keys = {(i, name) for i, name in right if i in needed(plan, "pool")}
-    twice = {key: _twice(_twice(right[key], -4), -3) for key in keys}
+    twice = {key: _twice(right[key], -4) for key in keys}
+    pairs = right[0, "pixels"].shape[-1]
+    every = jnp.repeat(jnp.arange(canvas[1]), pairs).reshape((1, 1, 1, canvas[1] * pairs))
+    if side_by_side:
+        twice = {key: _beside(a, canvas[1]) for key, a in twice.items()}
+        left = {key: jnp.tile(a, canvas[1] if a.shape[-1] > 1 else 1) for key, a in left.items()}
+    else:
+        twice = {key: _twice(a, -3) for key, a in twice.items()}
 
     @jax.checkpoint
     def row(di: Array) -> list[PairValue]:
         rows = {key: jax.lax.dynamic_slice_in_dim(a, di, canvas[0], axis=a.ndim - 4) for key, a in twice.items()}
         rows |= borders(plan, canvas, di, rows, 1)
         here = {**left, **borders(plan, canvas, di, left, 0)}
+        if side_by_side:
+            return jax.tree.map(
+                lambda a: jnp.sum(a.reshape((a.shape[0], canvas[1], pairs)), axis=1),
+                walk_tile(plan, "pool", canvas, (di, every), Sides(here, rows), squares),
+            )
 
         @jax.checkpoint  # derivatives recompute a tile instead of keeping the layers of all
         def tile(dj: Array) -> list[PairValue]:
@@ -105,3 +122,10 @@ def _tile(a: Array, key: tuple[int, str], canvas: tuple[int, int], axis: int) ->
 
 def _twice(a: Array, axis: int) -> Array:
     return jnp.concatenate((a, a), axis)
+
+
+def _beside(a: Array, count: int) -> Array:
+    """Return a map as seen at all displacements along columns, side by side on the last axis."""
+    at = jnp.arange(count)
+    a = jnp.take(a, (at[:, None] + at[None]) % count, axis=a.ndim - 3)  # (.., row, column, displacement, 1, image)
+    return a.reshape((*a.shape[:-3], 1, count * a.shape[-1]))

@@ -1,9 +1,10 @@
 """Tiles: the position pairs (p, p + d) of one displacement d, and how windows move over them.
 
 A value on all pairs of positions of two images falls apart into one tile per displacement ``d = q - p``, counted
-modulo the canvas (the input's size): entry ``p`` of a tile stands for the pair ``(p, (p + d) mod canvas)``. A window that moves
-both positions together stays inside its tile. What it must not do is cross a border of either image, and within
-the tile the second image has one, too: the wrap. Tile arrays have axes (row, column, first images, second images).
+modulo the canvas (the input's size): entry ``p`` of a tile stands for the pair ``(p, (p + d) mod canvas)``. A window
+that moves both positions together stays inside its tile. What it must not do is cross a border of either image, and
+within the tile the second image has one, too: the wrap. Tile arrays have axes (row, column, first images, second
+images); the last may also hold several displacements along columns side by side.
 """
 
 from __future__ import annotations
@@ -62,13 +63,11 @@ def reaches(
     offsets = range(-before, k - before)
     if op.window.padding != "SAME":
         return [Reach(o % size) for o in offsets]
-    first = jnp.arange(size)
-    second = (first + d) % size
-    shape = (size, 1, 1, 1) if axis == 0 else (1, size, 1, 1)
+    first, second = _positions(size, axis, d)
     found = [Reach(0)]  # no border between a position and itself
     for o in offsets:
         if o and abs(o) < n:
-            insides = [((p + o >= 0) & (p + o < n)).astype(dtype).reshape(shape) for p in (first, second)]
+            insides = [((p + o >= 0) & (p + o < n)).astype(dtype) for p in (first, second)]
             found.append(Reach(o, *jax.lax.optimization_barrier(insides)))
     return found
 
@@ -109,13 +108,20 @@ def tile_mean(
     a: Float[Array, "..."], spatial: Sequence[int], canvas: tuple[int, int], at: Sequence[Array]
 ) -> Float[Array, "b1 b2"]:
     """Sum a tile over pairs of valid positions, divided by the number of positions of one image."""
-    for axis, (n, size, d) in reversed(list(enumerate(zip(flat_sizes(spatial), canvas, at, strict=True)))):
+    for axis, (n, size, d) in enumerate(zip(flat_sizes(spatial), canvas, at, strict=True)):
         if n < size:
-            first = jnp.arange(size)
-            valid = ((first < n) & ((first + d) % size < n)).astype(a.dtype)
-            a = a * valid.reshape((1,) * axis + (size,) + (1,) * (a.ndim - axis - 1))
+            first, second = _positions(size, axis, d)
+            a = a * ((first < n) & (second < n)).astype(a.dtype)
+    for axis in (1, 0):
+        n = flat_sizes(spatial)[axis]
         a = jnp.sum(a, axis=axis) * (1.0 / n)
     return a
+
+
+def _positions(size: int, axis: int, d: Array) -> tuple[Array, Array]:
+    """Return the positions of both images along one axis of a tile."""
+    first = jnp.arange(size).reshape((size, 1, 1, 1) if axis == 0 else (1, size, 1, 1))
+    return first, (first + d.reshape(d.shape if d.ndim else (1, 1, 1, 1))) % size
 
 
 def _roll(a: Float[Array, "..."], offset: int, axis: int) -> Float[Array, "..."]:

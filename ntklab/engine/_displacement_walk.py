@@ -60,7 +60,8 @@ def borders(
 ) -> dict[tuple[int, str], Float[Array, "..."]]:
     """Return, for every convolution that pads distances with zeros, what one image adds there, as far as rows say."""
     found: dict[tuple[int, str], Array] = {}
-    for i, op in enumerate(plan.ops):
+    for i in needed(plan, "pool"):
+        op = plan.ops[i]
         if _pads_distance(op):
             variance = maps[op.inputs[0], "variance"]
             rows = reaches(op, plan.ops[op.inputs[0]].spatial, canvas, 0, di, variance.dtype)
