@@ -57,7 +57,7 @@ def _refusal(plan: Plan, device: Any) -> str | None:
     if len(canvas) not in (1, 2):
         return f"inputs have {len(canvas)} spatial axes, and it knows 1 and 2"
     if not any(op.kind == "pool" for op in plan.ops):
-        return "without pooling only equal positions are needed, for which the reference is as fast"
+        return "without pooling only equal positions are needed, for which the reference is faster"
     for op in plan.ops:
         if op.kind == "pool" and not op.squeeze:
             return f"{op.label} mixes displacements; only global pooling ends a run of convolutions"
