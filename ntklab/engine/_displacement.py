@@ -25,7 +25,10 @@ _JAX = (0, 12)
 
 
 class Displacement(Engine):
-    """All layers of one displacement ``q - p`` between positions at a time; one number per pair leaves the cache."""
+    """All layers of one displacement ``q - p`` between positions at a time; one number per pair leaves the cache.
+
+    On 32 x 32 images about twice as fast as the reference from 8 x 32 pairs on, and about as fast for a handful.
+    """
 
     name = "displacement"
 

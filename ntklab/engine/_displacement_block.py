@@ -73,14 +73,13 @@ def _all_displacements(
 ) -> list[PairValue]:
     """Return the mean over all pairs of positions that each global pooling takes, in the order of the plan."""
     keys = {(i, name) for i, name in right if i in needed(plan, "pool")}
-    twice = {key: _twice(right[key], -4) for key in keys}
     pairs = right[0, "pixels"].shape[-1]
     every = jnp.repeat(jnp.arange(canvas[1]), pairs).reshape((1, 1, 1, canvas[1] * pairs))
     if side_by_side:
-        twice = {key: _beside(a, canvas[1]) for key, a in twice.items()}
+        twice = {key: _twice(_beside(right[key], canvas[1]), -4) for key in keys}
         left = {key: jnp.tile(a, canvas[1] if a.shape[-1] > 1 else 1) for key, a in left.items()}
     else:
-        twice = {key: _twice(a, -3) for key, a in twice.items()}
+        twice = {key: _twice(_twice(right[key], -4), -3) for key in keys}
 
     @jax.checkpoint
     def row(di: Array) -> list[PairValue]:

@@ -174,6 +174,15 @@ def test_loops_over_displacements_and_vectors_of_them_give_the_same_kernels(vect
         np.testing.assert_allclose(actual, expected, rtol=4e-15)
 
 
+@pytest.mark.parametrize("count", [40, 71])
+def test_a_symmetric_kernel_of_many_inputs_is_the_rectangular_one(count):
+    plan = lower(zoo.plain_cnn(2, "gap"), (3, 2, 1))
+    x, numbers = jnp.asarray(made_up_inputs(count, (3, 2, 1))), squares(plan, "float64")
+    (symmetric,), (whole,) = Displacement().run(plan, x, None, numbers), Reference().run(plan, x, x, numbers)
+    norms = diagonals([whole])
+    compare([symmetric], [whole], (norms, norms), "float64")
+
+
 @pytest.mark.parametrize(("name", "symmetric"), [("no padding, then zeros", False), ("ReLU on pooled Gaussians", True)])
 def test_gradients_agree_with_the_reference_also_at_equal_inputs(name, symmetric):
     network, shape = NETWORKS[name]
