@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from ntklab.engine._displacement import Displacement
 from ntklab.engine._interface import Engine
 from ntklab.engine._reference import Reference
 from ntklab.errors import EngineError, InputError
 from ntklab.kernel import Plan
 
-ENGINES: tuple[Engine, ...] = (Reference(),)
+ENGINES: tuple[Engine, ...] = (Displacement(), Reference())
 """All engines, fastest first; ``engine="auto"`` takes the first one that supports the plan."""
 
 
