@@ -42,7 +42,7 @@ TABLE = {
     "data": room("errors", "numpy jaxtyping sklearn PIL"),
     "kernel": room("errors _core spec", JAX),
     "finite": room("errors _core spec", f"{JAX} diffrax"),  # never kernel or engine: it is their oracle
-    "engine": room("errors _core spec kernel", JAX),
+    "engine": room("errors _core spec kernel", f"{JAX} numba llvmlite"),
     "gram": room("errors _core engine", "numpy jaxtyping tqdm"),
     "solve": room("errors", ARRAYS),
     "predict": room("errors solve", ARRAYS),
@@ -54,7 +54,9 @@ TABLE = {
 }
 """Rooms from low to high. Nobody may import ``cli``, and a folder without a line here is a finding."""
 
-OPTIONAL = frozenset({"sklearn", "matplotlib", "diffrax", "optax", "PIL", "numba", "dask", "tensorstore", "zarr"})
+OPTIONAL = frozenset(
+    {"sklearn", "matplotlib", "diffrax", "optax", "PIL", "numba", "llvmlite", "dask", "tensorstore", "zarr"}
+)
 """Packages that may be absent: imported at the top of files that are themselves imported only when asked."""
 
 LONGEST = 300

@@ -10,10 +10,11 @@ import numpy as np
 from ntklab.engine._displacement import Displacement
 from ntklab.engine._interface import Engine
 from ntklab.engine._reference import Reference
+from ntklab.engine._simd import Simd
 from ntklab.errors import EngineError, InputError
 from ntklab.kernel import Plan
 
-ENGINES: tuple[Engine, ...] = (Displacement(), Reference())
+ENGINES: tuple[Engine, ...] = (Simd(), Displacement(), Reference())
 """All engines, fastest first; ``engine="auto"`` takes the first one that supports the plan."""
 
 

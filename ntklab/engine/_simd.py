@@ -60,10 +60,14 @@ def _outputs(plan: Plan, diagonal: bool, x1: Array, x2: Array | None, squares: S
     shape = (n1,) if diagonal else (n1, n2)
     if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves((x1, x2, squares))):
         out = jax.ShapeDtypeStruct(shape, jnp.float32)
-        shapes = [PairValue(out, out if plan.ops[i].ntk else None) for _, i in plan.outputs]
+        shapes = [[out] * (1 + plan.ops[i].ntk) for _, i in plan.outputs]
         host = functools.partial(_on_host, plan, diagonal)
-        return jax.pure_callback(host, shapes, x1, x2, squares, vmap_method="sequential")
-    return jax.tree.map(jnp.asarray, _on_host(plan, diagonal, x1, x2, squares))
+        return _named(jax.pure_callback(host, shapes, x1, x2, squares, vmap_method="sequential"))
+    return _named(jax.tree.map(jnp.asarray, _on_host(plan, diagonal, x1, x2, squares)))
+
+
+def _named(values: list[list[Array]]) -> list[PairValue]:
+    return [PairValue(value[0], value[1] if len(value) > 1 else None) for value in values]
 
 
 @_outputs.defjvp
@@ -76,7 +80,7 @@ def _outputs_jvp(plan: Plan, diagonal: bool, primals: Any, tangents: Any) -> Any
     return jax.jvp(by_reference, primals, tangents)
 
 
-def _on_host(plan: Plan, diagonal: bool, x1: Any, x2: Any, squares: Any) -> list[PairValue]:
+def _on_host(plan: Plan, diagonal: bool, x1: Any, x2: Any, squares: Any) -> list[list[np.ndarray]]:
     from ntklab.engine._simd_compute import compute
 
     x1, x2, squares = jax.tree.map(np.asarray, (x1, x2, squares))

@@ -9,10 +9,11 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from ntklab.engine._simd_images import follow
-from ntklab.engine._simd_program import Program, all_bits, factors, neighbours, programs
-from ntklab.engine._simd_tile import CONSTANTS
+from ntklab.engine._simd_numbers import all_bits, factors, neighbours
+from ntklab.engine._simd_program import Program, programs
+from ntklab.engine._simd_relu import CONSTANTS
 from ntklab.engine._simd_walk import walk, workspace
-from ntklab.kernel import PairValue, Plan
+from ntklab.kernel import Plan
 
 _IMAGE_BYTES = 64 << 20
 """What the planes of a block of images may take, on either side."""
@@ -24,15 +25,12 @@ Parallel = Callable[[Callable[[Any], None], Iterator[Any]], None]
 
 def compute(
     plan: Plan, x1: np.ndarray, x2: np.ndarray | None, squares: dict, diagonal: bool, parallel: Parallel
-) -> list[PairValue]:
-    """Return the plan's outputs as NumPy arrays: ``(n1, n2)``, or ``(n1,)`` for the diagonal."""
+) -> list[list[np.ndarray]]:
+    """Return covariance and tangent kernel, if any, of each output: ``(n1, n2)``, or ``(n1,)`` for the diagonal."""
     made = programs(plan)
     n1, n2 = len(x1), len(x1) if x2 is None else len(x2)
     shape = (n1,) if diagonal else (n1, n2)
-    out = [
-        PairValue(np.empty(shape, np.float32), np.empty(shape, np.float32) if plan.ops[i].ntk else None)
-        for _, i in plan.outputs
-    ]
+    out = [[np.empty(shape, np.float32) for _ in range(1 + plan.ops[i].ntk)] for _, i in plan.outputs]
     runs = [_Run(program, plan, squares, parallel) for program in made]
     for left, right in _blocks(min(run.block for run in runs), n1, n2, x2 is None, diagonal):
         sides = (x1[left], (x1 if x2 is None else x2)[right])
@@ -43,9 +41,7 @@ def compute(
             values |= run.pooled(*sides, i, j)
         for (_, number), target in zip(plan.outputs, out, strict=True):
             cov, ntk = _head(plan, number, values, squares)
-            for whole, part in ((target.cov, cov), (target.ntk, ntk)):
-                if whole is None:
-                    continue
+            for whole, part in zip(target, (cov, ntk), strict=False):  # the covariance alone, where there is no NTK
                 if diagonal:
                     whole[left] = part
                     continue
@@ -146,8 +142,9 @@ class _Run:
         def task(part: tuple[int, int, int, int]) -> None:
             scratch = workspace(self.program.size[0], self.padded, self.program.buffers, self.program.planes)
             walk(
-                self.witness, self.vectors, self.tangent, self.table, self.program.instructions, self.factors, self.geometry, masks,
-                self.valid, borders, counts, own_x[0], own_y[0], own_x[1], own_y[1], i, j, *part, scratch, sums,
+                self.witness, self.vectors, self.tangent, self.table, self.program.instructions, self.factors,
+                self.geometry, masks, self.valid, borders, counts, own_x[0], own_y[0], own_x[1], own_y[1], i, j, *part,
+                scratch, sums,
             )  # fmt: skip
 
         self.parallel(task, self._parts(len(i)))

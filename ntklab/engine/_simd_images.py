@@ -47,7 +47,9 @@ def _box(v, out, rows, columns, height, width, circular):
 
 
 @njit(**_OPTIONS)
-def follow(program, factors, bias, size, buffers, circular, borders, copies, images, first, last, planes, border_planes, sums):
+def follow(
+    program, factors, bias, size, buffers, circular, borders, copies, images, first, last, planes, border_planes, sums
+):
     """Fill the planes and the taps' sums of variances of the images ``first`` to ``last``.
 
     Parameters

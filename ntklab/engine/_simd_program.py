@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -16,7 +15,7 @@ FIELDS = 13
 """Numbers of an instruction: kind, buffer read, buffer written; channels (INPUT), rows of the filter (CONV), second
 buffer (SUM) or number of the tap (TAP); columns of the filter; trainable; a ReLU follows; variance and its row sums
 before (border planes, CONV); standard deviation or, without a ReLU, variance after, and inverse deviation (planes);
-whether the instruction before has begun this one, and whether this one begins the next (``step`` of ``_simd_tile.py``)."""
+whether the instruction before has begun this one; whether this one begins the next (``step`` in ``_simd_tile.py``)."""
 REACH = 8
 """How far from its centre a filter may reach."""
 
@@ -73,10 +72,6 @@ def decline(plan: Plan) -> str | None:
                 return f"{op.label}: needs SAME or CIRCULAR padding and odd filters"
             if max(op.window.sizes) > 2 * REACH + 1:
                 return f"{op.label}: filters up to {2 * REACH + 1} wide"
-            if op.window.padding == "CIRCULAR" and any(
-                k // 2 > n for k, n in zip(op.window.sizes, spatial, strict=True)
-            ):
-                return f"{op.label}: the filter wraps around the image more than once"
             paddings.add(op.window.padding)
     if len(paddings) > 1:
         return "SAME and CIRCULAR padding in one network"
@@ -230,92 +225,3 @@ class _Builder:
         left[value] -= 1
         if left[value] == 0:
             self.free.append(self.place[value])
-
-
-def neighbours(program: Program, columns: int, padded: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return who is whose neighbour in the rows of a tile, for every displacement ``dj < columns``.
-
-    Returns
-    -------
-    masks : float32 (columns, 2 * reach, padded)
-        All bits set where the left (right) neighbour at distance 1, 2, ... is inside both images.
-    borders : int64 (columns, entries, 3)
-        Where it is inside one image only: which (0 for x), the column, and the neighbour's column in that image.
-    counts : int64 (columns, reach + 1)
-        How many borders there are up to each distance.
-    """
-    width = program.size[1]
-    inside = np.zeros((columns, program.reach, 2, padded), bool)
-    found: list[list[tuple[int, int, int]]] = []
-    counts = np.zeros((columns, program.reach + 1), np.int64)
-    j = np.arange(width)
-    for dj in range(columns):
-        q = (j + dj) % width
-        entries: list[tuple[int, int, int]] = []
-        for o in range(1, program.reach + 1):
-            for side, step in enumerate((-o, o)):
-                x_in = (j + step >= 0) & (j + step < width)
-                y_in = (q + step >= 0) & (q + step < width)
-                if program.circular:
-                    x_in[:] = y_in[:] = True
-                inside[dj, o - 1, side, :width] = x_in & y_in
-                entries += [(0, int(at), int(at) + step) for at in j[x_in & ~y_in]]
-                entries += [(1, int(at), int(q[at]) + step) for at in j[y_in & ~x_in]]
-            counts[dj, o] = len(entries)
-        found.append(entries)
-    borders = np.zeros((columns, max(1, counts.max()), 3), np.int64)
-    for dj, entries in enumerate(found):
-        if entries:
-            borders[dj, : len(entries)] = entries
-    return all_bits(inside).reshape((columns, 2 * program.reach, padded)), borders, counts
-
-
-def all_bits(where: np.ndarray) -> np.ndarray:
-    """Return float32 masks: all bits set where true, none where false."""
-    return np.where(where, np.uint32(0xFFFFFFFF), np.uint32(0)).view(np.float32)
-
-
-def factors(program: Program, plan: Plan, squares: dict) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the numbers of each instruction, and the unit of each tap.
-
-    Values are stored in units, so that each layer's factor ``W_std**2 / (rows * columns)`` becomes a power of two
-    and rounds nothing: stored times unit is the value.
-
-    Returns
-    -------
-    factors : float32 (instructions, 2)
-    bias : float64 (instructions,)
-    units : float64 (taps,)
-    """
-    unit = np.ones(program.buffers)
-    scale = np.zeros((len(program.ops), 2))
-    bias = np.zeros(len(program.ops))
-    taps = np.zeros(len(program.taps))
-    for n, (row, i) in enumerate(zip(program.instructions, program.ops, strict=True)):
-        kind, source, target, third = (int(field) for field in row[:4])
-        if kind == INPUT:
-            unit[target] = 1.0 / third
-        elif kind == CONV:
-            op = plan.ops[i]
-            assert op.window is not None
-            numbers = squares[op.hyper]
-            gain = float(numbers["W_std"]) / math.prod(op.window.sizes)
-            whole = unit[source] * gain
-            scale[n, 0] = _power_of_two(whole) if whole > 0.0 else 0.0
-            before = whole / scale[n, 0] if whole > 0.0 else 1.0
-            unit[target] = 0.5 * before if row[6] else before  # half if a ReLU follows
-            bias[n] = float(numbers.get("b_std", 0.0)) / before
-        elif kind == RELU:
-            unit[target] = 0.5 * unit[source]
-        elif kind == SUM:
-            scale[n] = 1.0, unit[third] / unit[source]
-            unit[target] = unit[source]
-        else:
-            taps[third] = unit[source]
-    return scale.astype(np.float32), bias, taps
-
-
-def _power_of_two(unit: float) -> float:
-    """Return what to multiply by: nothing while numbers stay within 2**+-60, else what brings the unit back to 1."""
-    exponent = round(math.log2(unit))
-    return 2.0**exponent if abs(exponent) > 60 else 1.0

@@ -2,14 +2,14 @@
 
 A tile holds, for one pair of images and one displacement ``(di, dj)``, the squared distance ``D`` and the tangent
 kernel ``T`` at position pairs ``p = (i, j)``, ``q = ((i + di) mod height, (j + dj) mod width)``. A stride-1 convolution
-is a window sum down the tile, along rows (``across``) and then along columns, fused with the ReLU that follows (``down``).
-Where the window leaves one of the two images, at the wrap as well, ``T`` gets nothing and ``D`` the variance at the
-position that is still inside (``kernel/_rules.py``).
+is a window sum in the tile, along rows (``across``), then along columns with the ReLU that follows (``down``). Where
+the window leaves one of the two images, at the wrap as well, ``T`` gets nothing and ``D`` the variance at the position
+that is still inside (``kernel/_rules.py``).
 
 ``T`` is stored in half the unit of ``D``, and a ReLU halves both units: no step is spent on factors of two.
-Arguments: addresses in bytes of ``D`` and ``T`` (buffers with margins), of ``x`` and ``y`` (one plane of each image, rows of
-``padded`` floats, those of y moved by ``dj``); ``shape`` is the height and a tuple as long as a row has vectors: a number
-would make every loop along a row one of unknown length, which costs as much as a vector's work.
+Arguments: addresses in bytes of ``D`` and ``T`` (buffers with margins), of ``x`` and ``y`` (a plane of each image, rows
+of ``padded`` floats, those of y moved by ``dj``); ``shape`` is the height and a tuple as long as a row has vectors: a
+number would make loops along rows ones of unknown length, each of which costs as much as a vector's work.
 """
 
 from __future__ import annotations
@@ -18,42 +18,8 @@ import numpy as np
 from numba import njit
 
 from ntklab.engine._simd_program import REACH
-from ntklab.engine._simd_vectors import (
-    add,
-    add_at,
-    copy,
-    fma,
-    fnma,
-    keep,
-    lanes_of,
-    largest,
-    load,
-    mul,
-    smallest,
-    splat,
-    sqrt,
-    store,
-    sub,
-    total,
-    where_negative,
-)
-from ntklab.kernel import ANGLE_FAST, CURVE_FAST
-
-OPTIONS = {"nogil": True, "error_model": "numpy", "boundscheck": False}
-CONSTANTS = (
-    1.0,
-    2.0,
-    4.0,
-    *(2.0 ** (-0.5 - k) * c for k, c in enumerate(ANGLE_FAST)),
-    *(2.0 ** (-0.5 - k) * c for k, c in enumerate(CURVE_FAST)),
-)
-"""What a ReLU reads from memory, one vector of each: as literals, LLVM loads the address of each anew, every time.
-The polynomials are those of ``2 u``."""
-
-
-@njit(**OPTIONS, forceinline=True)
-def _constant(constants, number, nil):
-    return load(constants + 4 * lanes_of(nil) * number, nil)
+from ntklab.engine._simd_relu import OPTIONS, half_relu, relu_from
+from ntklab.engine._simd_vectors import add, add_at, copy, fma, keep, lanes_of, load, mul, splat, store, sub, total
 
 
 @njit(**OPTIONS, forceinline=True)
@@ -62,43 +28,6 @@ def _within(i, size):
     if i < 0:
         return i + size
     return i - size if i >= size else i
-
-
-@njit(**OPTIONS, forceinline=True)
-def _angle(d, ax, ay, rx, ry, constants, nil):
-    """Return ``2 u``, its root, ``2 (z - 1)`` and ``a_x a_y``: the first half of a ReLU, ``_relu`` is the second.
-
-    ``a`` is a standard deviation and ``r`` its inverse, zero for zero; ``z = 1 - c``, ``u = 1 - |c|``.
-    """
-    w = sub(ax, ay)
-    z = mul(fnma(w, w, d), mul(rx, ry))
-    u = largest(smallest(z, sub(_constant(constants, 2, nil), z)), nil)
-    return u, sqrt(u), sub(z, _constant(constants, 1, nil)), mul(ax, ay)
-
-
-@njit(**OPTIONS, forceinline=True)
-def _relu(u, root, obtuse, product, d, t, trainable, constants, nil):
-    """Return distance and tangent kernel after ReLU, in half their units before.
-
-    With the curve of ``kernel/_relu.py``, ``D' = D / 2 - a_x a_y (curve + max(z - 1, 0))``: the same as there, with one
-    step less. The polynomials are evaluated in pairs: a chain of steps is what everything would wait for.
-    """
-    u2 = mul(u, u)
-    u4 = mul(u2, u2)
-    low = fma(_constant(constants, 4, nil), u, _constant(constants, 3, nil))
-    middle = fma(_constant(constants, 6, nil), u, _constant(constants, 5, nil))
-    high = fma(_constant(constants, 8, nil), u, _constant(constants, 7, nil))
-    high = fma(_constant(constants, 9, nil), u2, high)
-    angle = fma(high, u4, fma(middle, u2, low))
-    if trainable:  # the layer before adds its covariance
-        t = fnma(product, obtuse, t)
-    part = mul(mul(t, angle), root)
-    even = fma(_constant(constants, 14, nil), u2, _constant(constants, 12, nil))
-    odd = fma(_constant(constants, 15, nil), u2, _constant(constants, 13, nil))
-    even = fma(even, u2, _constant(constants, 10, nil))
-    odd = fma(odd, u2, _constant(constants, 11, nil))
-    gap = fma(mul(u, root), fma(odd, u, even), largest(obtuse, nil))
-    return fnma(product, gap, d), where_negative(obtuse, sub(t, part), part)
 
 
 @njit(**OPTIONS)
@@ -133,8 +62,8 @@ def wrap(d, shape, width, reach, nil):
 def across(d, t, hd, ht, reach, masks, borders, count, x, y, x_row, y_row, shape, di, tangent, nil):
     """Sum windows along rows.
 
-    ``masks`` says which left and right neighbours are inside both images, for each offset. The first ``count`` of ``borders`` are the others,
-    where only one position stays inside: image (0 for x), column written, column of the variance ``x`` or ``y`` read.
+    ``masks`` says which left and right neighbours are inside both images, for each offset. The first ``count`` of
+    ``borders`` are those inside one image only: which (0 for x), column written, column of its variance read.
     """
     height, vectors, lanes = shape[0], len(shape[1]), lanes_of(nil)
     padded, row = 4 * vectors * lanes, 4 * (vectors * lanes + 2 * REACH)
@@ -185,7 +114,8 @@ def _neighbour(i, o, di, height, row, circular, hd, ht, nothing, sums):
 
 @njit(**OPTIONS)
 def down(
-    hd, ht, d, t, size, factor, trainable, relu, circular, nothing, sums, ax, ay, rx, ry, shape, di, tangent, constants, nil
+    hd, ht, d, t, size, factor, trainable, relu, circular, nothing, sums, ax, ay, rx, ry, shape, di, tangent,
+    constants, nil,
 ):  # fmt: skip
     """Sum windows along columns, add the layer's own covariance to T, and apply the ReLU that follows, if any.
 
@@ -221,8 +151,8 @@ def down(
             a, b = load(ax + px + at, nil), load(ay + py + at, nil)
             if relu:
                 rr = load(rx + px + at, nil)
-                u, root, obtuse, product = _angle(e, a, b, rr, load(ry + py + at, nil), constants, nil)
-                e, s = _relu(u, root, obtuse, product, e, s, trainable, constants, nil)
+                u, root, obtuse, product = half_relu(e, a, b, rr, load(ry + py + at, nil), constants, nil)
+                e, s = relu_from(u, root, obtuse, product, e, s, trainable, constants, nil)
             elif trainable:
                 s = add(s, sub(add(a, b), e))
             store(d + i * row + at, e)
@@ -232,12 +162,13 @@ def down(
 
 @njit(**OPTIONS)
 def step(
-    hd, ht, lines, nothing, sums, ax, ay, rx, ry, masks, borders, count, x, y, x_row, y_row, shape, di, tangent, constants, nil
+    hd, ht, lines, nothing, sums, ax, ay, rx, ry, masks, borders, count, x, y, x_row, y_row, shape, di, tangent,
+    constants, nil,
 ):  # fmt: skip
     """Do ``down`` of one 3 x 3 convolution (trained, with ReLU) and ``across`` of the next, in place and row by row.
 
-    One tile instead of two then stays in cache beside the planes. The rows along which to sum wait in ``lines``, a buffer
-    of two rows for each of D and T: their stores must have settled before they are read shifted.
+    One tile instead of two then stays in cache beside the planes. Rows wait in ``lines``, two each of D and T, before
+    they are summed along: their stores must have settled before they are read shifted.
     """
     height, vectors, lanes = shape[0], len(shape[1]), lanes_of(nil)
     padded, row = 4 * vectors * lanes, 4 * (vectors * lanes + 2 * REACH)
@@ -257,8 +188,8 @@ def step(
                 if len(tangent):
                     s = add(load(t0 + at, nil), add(load(t1 + at, nil), load(t2 + at, nil)))
                 a, b, rr = load(ax + px + at, nil), load(ay + py + at, nil), load(rx + px + at, nil)
-                u, root, obtuse, product = _angle(e, a, b, rr, load(ry + py + at, nil), constants, nil)
-                e, s = _relu(u, root, obtuse, product, e, s, True, constants, nil)
+                u, root, obtuse, product = half_relu(e, a, b, rr, load(ry + py + at, nil), constants, nil)
+                e, s = relu_from(u, root, obtuse, product, e, s, True, constants, nil)
                 store(line + at, e)
                 if len(tangent):
                     store(line + 2 * row + at, s)
@@ -291,8 +222,8 @@ def activate(d, t, d_out, t_out, ax, ay, rx, ry, shape, di, tangent, constants, 
             p = i * row + at
             e, s = load(d + p, nil), load(t + p, nil)
             a, b, rr = load(ax + px + at, nil), load(ay + py + at, nil), load(rx + px + at, nil)
-            u, root, obtuse, product = _angle(e, a, b, rr, load(ry + py + at, nil), constants, nil)
-            e, s = _relu(u, root, obtuse, product, e, s, False, constants, nil)
+            u, root, obtuse, product = half_relu(e, a, b, rr, load(ry + py + at, nil), constants, nil)
+            e, s = relu_from(u, root, obtuse, product, e, s, False, constants, nil)
             store(d_out + p, e)
             if len(tangent):
                 store(t_out + p, s)

@@ -7,12 +7,20 @@ vector of a kernel, and the other constructors take any vector as ``like``. One 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any, cast
+
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic, models, register_model
+from numba.extending import intrinsic as numba_intrinsic
+from numba.extending import models, register_model
 
 _CONTRACT = ("contract",)
+
+
+intrinsic = cast("Callable[[Callable[..., Any]], Callable[..., Any]]", numba_intrinsic)
+"""Callers of what it decorates do not pass the first argument, the typing context."""
 
 
 class Vector(types.Type):

@@ -6,7 +6,8 @@ import numpy as np
 from numba import njit
 
 from ntklab.engine._simd_program import CONV, INPUT, REACH, RELU, SUM, TAP
-from ntklab.engine._simd_tile import OPTIONS, across, activate, down, start, step, sum_of_tile, weighted_sum, wrap
+from ntklab.engine._simd_relu import OPTIONS
+from ntklab.engine._simd_tile import across, activate, down, start, step, sum_of_tile, weighted_sum, wrap
 from ntklab.engine._simd_vectors import load, store, zero
 
 
@@ -91,7 +92,7 @@ def walk(
         qx = _address(border_x[left[pair]])
         qy = _address(border_y[right[pair]])
         for dj in range(columns):
-            if columns > 1:
+            if y.shape[3] > padded:
                 _turn(py, moved, dense, height, y.shape[3], padded, lanes, dj, nil)
             else:
                 moved = py
@@ -127,13 +128,13 @@ def walk(
                             vy = qy + program[number + 1, 7] * border_y_plane
                         if chained and factor == 1.0:
                             step(
-                                hd, ht, lines, nothing, sums, ax, ay, rx, ry, mask, border, counts[dj, 1], vx, vy, x_row,
-                                y_row, shape, di, tangent, constants, nil,
+                                hd, ht, lines, nothing, sums, ax, ay, rx, ry, mask, border, counts[dj, 1], vx, vy,
+                                x_row, y_row, shape, di, tangent, constants, nil,
                             )  # fmt: skip
                             continue
                         down(
-                            hd, ht, d_out, t_out, third, factor, trained, relu, circular > 0, nothing, sums, ax, ay, rx, ry,
-                            shape, di, tangent, constants, nil,
+                            hd, ht, d_out, t_out, third, factor, trained, relu, circular > 0, nothing, sums, ax, ay,
+                            rx, ry, shape, di, tangent, constants, nil,
                         )  # fmt: skip
                         if chained:
                             across(
@@ -145,9 +146,7 @@ def walk(
                     elif kind == SUM:
                         other = base + 8 * (1 + third) * area
                         weighted_sum(d_in, other, d_out, factor, factors[number, 1], shape, nil)
-                        weighted_sum(
-                            t_in, other + 4 * area, t_out, factor, factors[number, 1], shape, nil
-                        )
+                        weighted_sum(t_in, other + 4 * area, t_out, factor, factors[number, 1], shape, nil)
                     elif kind == TAP:
                         out[pair, di, third, 0] += sum_of_tile(d_in, _address(valid), shape, nil)
                         if len(tangent):

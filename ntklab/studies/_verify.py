@@ -50,10 +50,11 @@ def _dual_against_quadrature(dtype: str) -> Check:
 
 def _engines_against_golden(dtype: str) -> Iterator[Check]:
     for engine in ENGINES:
-        worst, ran, limit = 0.0, 0, _ENGINE_LIMIT[dtype]
+        worst, ran, limit, reason = 0.0, 0, _ENGINE_LIMIT[dtype], ""
         for case in golden_cases():
             plan = lower(case.spec, case.inputs.shape[1:])
-            if not engine.supports(plan, jax.devices()[0], np.dtype(dtype)).ok:
+            ok, reason = engine.supports(plan, jax.devices()[0], np.dtype(dtype))
+            if not ok:
                 continue
             kfn = compile(case.spec, case.inputs.shape[1:], engine=engine.name, dtype=np.dtype(dtype))
             found = kfn(case.inputs)
@@ -61,6 +62,9 @@ def _engines_against_golden(dtype: str) -> Iterator[Check]:
                 worst = max(worst, float(np.max(np.abs(np.asarray(values, np.float64) / expected - 1))))
             ran += 1
         name = f"engine {engine.name} against golden values, {dtype}"
+        if ran == 0 and engine is not ENGINES[-1]:  # the last one, the reference, has to run everything
+            yield Check(name, True, f"not run: {reason}")
+            continue
         yield Check(name, ran > 0 and worst <= limit, f"{_against(worst, limit)}, {ran} networks")
 
 
