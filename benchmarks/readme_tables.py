@@ -26,7 +26,7 @@ def tables(results: Path) -> str:
     lines += [
         "",
         "The test images are the first of the 10,000; one standard error of an accuracy is 1.5 % on 1,017 images "
-        "and 3.8 % on 120.",
+        "and 3.3 % on 200.",
     ]
     lines += [
         "",
