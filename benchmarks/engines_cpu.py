@@ -25,7 +25,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from agreement import ROOT
-from peak import lane_steps_per_second
+from peak import steps_per_second
 from workloads import WORKLOADS, Workload, trained
 
 from ntklab import compile
@@ -161,8 +161,8 @@ def main(data: Path, only: tuple[str, ...], rounds: int, out: Path) -> None:
                 name, {who: f"{row['milliseconds_per_entry']:.3g} ms" for who, row in found[name].items()}, flush=True
             )
     settings = {"rounds": rounds, "dtype": "float32", "images": "CIFAR-10 test images, standardised by channel"}
-    peak = lane_steps_per_second()
-    Record.make("engines-cpu", settings, {"peak_lane_steps_per_second": peak, "workloads": found}).save(out)
+    peak = steps_per_second()
+    Record.make("engines-cpu", settings, {"peak_steps_per_second": peak, "workloads": found}).save(out)
     print(table(found, peak))
 
 
