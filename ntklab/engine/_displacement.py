@@ -12,12 +12,17 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ntklab.engine._displacement_block import image_maps, run_block, take
+from ntklab.engine._displacement_block import run_block
+from ntklab.engine._displacement_border import flat_sizes
+from ntklab.engine._displacement_images import Images, image_maps, take
+from ntklab.engine._displacement_stages import Stage, canvases, stages, unfit
 from ntklab.engine._interface import Engine, Support
 from ntklab.kernel import PairValue, Plan, Squares
 
 _TILE_BYTES = 1 << 20
 """What one value on one tile may take, over all pairs of a block: measured best on CPU, a few fit in a core's cache."""
+_POOLED_BYTES = 64 << 20
+"""What the results of inner poolings may take, over all pairs of a block: each is written and read once."""
 _FIRST, _VECTOR = 8, 32
 """Most images of a block from the first set, and from the second: whole vectors, and maps that several pairs read."""
 _JAX = (0, 12)
@@ -62,15 +67,12 @@ def _refusal(plan: Plan, device: Any) -> str | None:
     if not any(op.kind == "pool" for op in plan.ops):
         return "without pooling only equal positions are needed, for which the reference is faster"
     for op in plan.ops:
-        if op.kind == "pool" and not op.squeeze:
-            return f"{op.label} mixes displacements; only global pooling ends a run of convolutions"
-        if op.kind == "conv":
-            assert op.window is not None
-            if set(op.window.strides) != {1}:
-                return f"{op.label} has a stride, which mixes displacements"
-            if op.window.padding == "CIRCULAR" and op.spatial != canvas:
-                return f"{op.label} wraps around an image that an earlier layer made smaller"
-    return None
+        if op.kind == "conv" and set(op.window.strides) != {1}:
+            return f"{op.label} has a stride, which mixes displacements"
+    for op, size in zip(plan.ops, canvases(plan), strict=True):
+        if op.kind == "conv" and op.window.padding == "CIRCULAR" and flat_sizes(op.spatial) != size:
+            return f"{op.label} wraps around an image that an earlier convolution made smaller"
+    return unfit(plan)
 
 
 class _Blocks(NamedTuple):
@@ -87,8 +89,8 @@ class _Blocks(NamedTuple):
 def _run(x1: Array, x2: Array | None, squares: Squares, *, plan: Plan) -> list[PairValue]:
     n1, n2 = x1.shape[0], x1.shape[0] if x2 is None else x2.shape[0]
     b1, b2, rows, columns, side_by_side = _cut(plan, n1, n2, x2 is None, x1.dtype)
-    first = image_maps(plan, x1, squares)
-    second = first if x2 is None else image_maps(plan, x2, squares)
+    first = _maps(plan, x1, squares)
+    second = first if x2 is None else _maps(plan, x2, squares)
 
     @jax.checkpoint  # derivatives recompute a block instead of keeping all of its layers for all blocks
     def block(at: tuple[Array, Array]) -> list[PairValue]:
@@ -119,10 +121,9 @@ def _run(x1: Array, x2: Array | None, squares: Squares, *, plan: Plan) -> list[P
 @partial(jax.jit, static_argnames=("plan",))
 def _diagonal(x: Array, squares: Squares, *, plan: Plan) -> list[PairValue]:
     n = x.shape[0]
-    side_by_side = n < _VECTOR
-    size = min(n, _few(plan) if side_by_side else min(2 * _VECTOR, _lanes(plan, x.dtype)))
+    size, side_by_side = _cut_alone(plan, n, x.dtype)
     count = -(-n // size)
-    maps = image_maps(plan, x, squares)
+    maps = _maps(plan, x, squares)
 
     def block(at: Array) -> list[PairValue]:
         some = take(maps, jnp.minimum(at * size + jnp.arange(size), n - 1))
@@ -130,6 +131,17 @@ def _diagonal(x: Array, squares: Squares, *, plan: Plan) -> list[PairValue]:
 
     values = jax.lax.map(jax.checkpoint(block), jnp.arange(count))
     return jax.tree.map(lambda a: a.reshape((count * size,))[:n], values)
+
+
+def _maps(plan: Plan, x: Array, squares: Squares) -> Images:
+    size, side_by_side = _cut_alone(plan, x.shape[0], x.dtype)
+    return image_maps(plan, x, squares, size, side_by_side=side_by_side)
+
+
+def _cut_alone(plan: Plan, n: int, dtype: np.dtype) -> tuple[int, bool]:
+    """Return how many images meet themselves in one block, and whether displacements fill the vectors."""
+    side_by_side = n < _VECTOR
+    return min(n, _few(plan) if side_by_side else min(2 * _VECTOR, _lanes(plan, dtype))), side_by_side
 
 
 def _cut(plan: Plan, n1: int, n2: int, symmetric: bool, dtype: np.dtype) -> _Blocks:
@@ -148,7 +160,13 @@ def _cut(plan: Plan, n1: int, n2: int, symmetric: bool, dtype: np.dtype) -> _Blo
 
 def _lanes(plan: Plan, dtype: np.dtype) -> int:
     """Return how many pairs to compute at a time."""
-    return max(1, _TILE_BYTES // (math.prod(plan.ops[0].spatial) * dtype.itemsize))
+    pooled = sum(_pooled_numbers(stage) for stage in list(stages(plan).values())[1:])
+    tile = _TILE_BYTES // (math.prod(plan.ops[0].spatial) * dtype.itemsize)
+    return max(1, min(tile, _POOLED_BYTES // max(1, 2 * pooled * dtype.itemsize)))
+
+
+def _pooled_numbers(stage: Stage) -> int:
+    return math.prod(stage.count) * math.prod(stage.canvas)
 
 
 def _few(plan: Plan) -> int:
