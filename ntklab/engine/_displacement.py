@@ -15,14 +15,12 @@ from jaxtyping import Array, Float
 from ntklab.engine._displacement_block import run_block
 from ntklab.engine._displacement_border import flat_sizes
 from ntklab.engine._displacement_images import Images, image_maps, take
-from ntklab.engine._displacement_stages import Stage, canvases, stages, unfit
+from ntklab.engine._displacement_stages import canvases, stages, unfit
 from ntklab.engine._interface import Engine, Support
 from ntklab.kernel import PairValue, Plan, Squares
 
 _TILE_BYTES = 1 << 20
 """What one value on one tile may take, over all pairs of a block: measured best on CPU, a few fit in a core's cache."""
-_POOLED_BYTES = 64 << 20
-"""What the results of inner poolings may take, over all pairs of a block: each is written and read once."""
 _FIRST, _VECTOR = 8, 32
 """Most images of a block from the first set, and from the second: whole vectors, and maps that several pairs read."""
 _JAX = (0, 12)
@@ -140,16 +138,16 @@ def _maps(plan: Plan, x: Array, squares: Squares) -> Images:
 
 def _cut_alone(plan: Plan, n: int, dtype: np.dtype) -> tuple[int, bool]:
     """Return how many images meet themselves in one block, and whether displacements fill the vectors."""
-    side_by_side = n < _VECTOR
+    side_by_side = n < _VECTOR or _stagewise(plan)
     return min(n, _few(plan) if side_by_side else min(2 * _VECTOR, _lanes(plan, dtype))), side_by_side
 
 
 def _cut(plan: Plan, n1: int, n2: int, symmetric: bool, dtype: np.dtype) -> _Blocks:
-    lanes = _lanes(plan, dtype)
-    most1 = min(_FIRST, max(1, lanes // _VECTOR))
+    lanes, stagewise = _lanes(plan, dtype), _stagewise(plan)
+    most1 = min(_FIRST, max(1, lanes // (_few(plan) * plan.ops[0].spatial[-1] if stagewise else _VECTOR)))
     b1 = min(most1, max(1, n1 // 16)) if symmetric else min(most1, n1)
     width = min(n1, n1 // 2 + b1) if symmetric else n2
-    side_by_side = width < _VECTOR
+    side_by_side = width < _VECTOR or stagewise
     most2 = _few(plan) if side_by_side else max(1, min(_VECTOR, lanes // b1))
     count = -(-width // most2)
     b2 = -(-width // count)
@@ -158,15 +156,14 @@ def _cut(plan: Plan, n1: int, n2: int, symmetric: bool, dtype: np.dtype) -> _Blo
     return _Blocks(b1, b2, -(-n1 // b1), count, side_by_side)
 
 
+def _stagewise(plan: Plan) -> bool:
+    """Whether poolings need all displacements along columns at once; memory is what they leave of few pairs."""
+    return any(op.kind == "pool" and not op.squeeze for op in plan.ops)
+
+
 def _lanes(plan: Plan, dtype: np.dtype) -> int:
     """Return how many pairs to compute at a time."""
-    pooled = sum(_pooled_numbers(stage) for stage in list(stages(plan).values())[1:])
-    tile = _TILE_BYTES // (math.prod(plan.ops[0].spatial) * dtype.itemsize)
-    return max(1, min(tile, _POOLED_BYTES // max(1, 2 * pooled * dtype.itemsize)))
-
-
-def _pooled_numbers(stage: Stage) -> int:
-    return math.prod(stage.count) * math.prod(stage.canvas)
+    return max(1, _TILE_BYTES // (math.prod(plan.ops[0].spatial) * dtype.itemsize))
 
 
 def _few(plan: Plan) -> int:

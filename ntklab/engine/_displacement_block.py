@@ -10,10 +10,6 @@ from ntklab.engine._displacement_stages import stages
 from ntklab.engine._displacement_walk import Sides, walk_numbers
 from ntklab.kernel import PairValue, Plan, Squares
 
-_SMALL = 1 << 20
-"""Bytes of a value at all displacements along columns, up to which a later stage has these side by side."""
-
-
 def run_block(
     plan: Plan, first: Images, second: Images, squares: Squares, *, across: bool, side_by_side: bool
 ) -> list[PairValue]:
@@ -30,9 +26,7 @@ def run_block(
             left, right = sides.both(0, "pixels")
             same = jnp.all(left == right, axis=(0, 1, 2))
         assert same is not None
-        rows, columns = stage.canvas
-        small = number > 0 and rows * columns * stage.count[1] * same.size * 8 <= _SMALL
-        ends |= run_stage(plan, layout, stage, sides, ends, same, squares, side_by_side=side_by_side or small)
+        ends |= run_stage(plan, layout, stage, sides, ends, same, squares, side_by_side=side_by_side)
     spread = (-1, -2) if across else (-2, -2)
     numbers = (
         {k: jnp.expand_dims(a, axis) for k, a in images.items() if not plan.ops[k[0]].spatial}

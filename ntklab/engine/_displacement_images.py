@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ntklab.engine._displacement_border import flat_sizes
-from ntklab.engine._displacement_loop import run_stage
+from ntklab.engine._displacement_loop import at_zero, run_stage
 from ntklab.engine._displacement_stages import canvases, stages
 from ntklab.engine._displacement_walk import Sides, wanted_maps
 from ntklab.kernel import ImageValue, PairValue, Plan, Squares, image_pass
@@ -74,7 +74,7 @@ def _distances_within(
             op, distance = plan.ops[i], value.cov
             if not op.squeeze:
                 rows, columns = flat_sizes(op.spatial)
-                distance = distance[layout[canvases(plan)[i]].slot_of_zero][:rows, :columns]
+                distance = at_zero(layout[canvases(plan)[i]], value, x.shape[0]).cov[:rows, :columns]
             within[i] = 0.5 * jnp.moveaxis(distance, -1, 0).reshape((x.shape[0], *op.spatial))
     return within
 

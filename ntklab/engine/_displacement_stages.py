@@ -15,6 +15,14 @@ from ntklab.engine._displacement_border import flat_sizes
 from ntklab.kernel import Op, Plan
 
 
+class Slots(NamedTuple):
+    """Which displacements along one axis are kept, and whether they are all and wrap around; the rest is dropped."""
+
+    first: int
+    count: int
+    around: bool
+
+
 class Stage(NamedTuple):
     """Operations on one canvas and the displacements that those after them rest on, along rows and columns."""
 
@@ -24,9 +32,9 @@ class Stage(NamedTuple):
     first: tuple[int, int]  # the smallest displacement
     count: tuple[int, int]
 
-    def all(self, axis: int) -> bool:
-        """Whether all displacements along an axis are visited, which then wrap around."""
-        return self.count[axis] == self.canvas[axis]
+    def slots(self, axis: int) -> Slots:
+        """Return the displacements along an axis."""
+        return Slots(self.first[axis], self.count[axis], self.count[axis] == self.canvas[axis])
 
     @property
     def slot_of_zero(self) -> tuple[int, int]:
