@@ -15,7 +15,7 @@ from jaxtyping import Array, Float
 from ntklab.engine._displacement_block import run_block
 from ntklab.engine._displacement_border import flat_sizes
 from ntklab.engine._displacement_images import Images, image_maps, take
-from ntklab.engine._displacement_stages import canvases, stages, unfit
+from ntklab.engine._displacement_stages import canvases, unfit
 from ntklab.engine._interface import Engine, Support
 from ntklab.kernel import PairValue, Plan, Squares
 
@@ -36,7 +36,7 @@ class Displacement(Engine):
     name = "displacement"
 
     def supports(self, plan: Plan, device: Any, dtype: np.dtype) -> Support:
-        """Accept stride-1 convolutions on 1-D and 2-D inputs up to global pooling, on CPU and a recent JAX."""
+        """Accept stride-1 convolutions and poolings side by side on 1-D and 2-D inputs, on CPU and a recent JAX."""
         reason = _refusal(plan, device)
         if reason is not None:
             return Support(False, reason)
@@ -64,11 +64,13 @@ def _refusal(plan: Plan, device: Any) -> str | None:
         return f"inputs have {len(canvas)} spatial axes, and it knows 1 and 2"
     if not any(op.kind == "pool" for op in plan.ops):
         return "without pooling only equal positions are needed, for which the reference is faster"
-    for op in plan.ops:
-        if op.kind == "conv" and set(op.window.strides) != {1}:
-            return f"{op.label} has a stride, which mixes displacements"
     for op, size in zip(plan.ops, canvases(plan), strict=True):
-        if op.kind == "conv" and op.window.padding == "CIRCULAR" and flat_sizes(op.spatial) != size:
+        if op.kind != "conv":
+            continue
+        assert op.window is not None
+        if set(op.window.strides) != {1}:
+            return f"{op.label} has a stride, which mixes displacements"
+        if op.window.padding == "CIRCULAR" and flat_sizes(op.spatial) != size:
             return f"{op.label} wraps around an image that an earlier convolution made smaller"
     return unfit(plan)
 

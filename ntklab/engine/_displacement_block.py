@@ -10,6 +10,7 @@ from ntklab.engine._displacement_stages import stages
 from ntklab.engine._displacement_walk import Sides, walk_numbers
 from ntklab.kernel import PairValue, Plan, Squares
 
+
 def run_block(
     plan: Plan, first: Images, second: Images, squares: Squares, *, across: bool, side_by_side: bool
 ) -> list[PairValue]:

@@ -18,9 +18,7 @@ Images = dict[tuple[int, str], Array]
 """What is known of each image alone, by operation and name: arrays ``(n, *spatial)``, pixels ``(n, *spatial, C)``."""
 
 
-def image_maps(
-    plan: Plan, x: Float[Array, "n *shape"], squares: Squares, size: int, *, side_by_side: bool
-) -> Images:
+def image_maps(plan: Plan, x: Float[Array, "n *shape"], squares: Squares, size: int, *, side_by_side: bool) -> Images:
     """Return what the rules want to know of each image alone; distances inside images in blocks of ``size``."""
     n = x.shape[0]
     if not stages(plan, alone=True):

@@ -79,6 +79,7 @@ def _all_displacements(
     else:
         assert not inner
         assert not pooled
+        every = across
         twice = {key: _twice(_twice(a, -4), -3) for key, a in right.items()}
 
     def walk(
@@ -97,10 +98,10 @@ def _all_displacements(
         here = {**left, **borders(plan, stage.pools, canvas, di, left, 0)}
         if side_by_side:
             tiles, means = walk((di, every), here, rows, some)
-            for i, tile in tiles.items():
+            for i, value in tiles.items():
                 window, slots = factors(plan.ops[i])[1], inner[i].slots(1)
                 pool = partial(pool_columns, first=stage.first[1], pairs=pairs, window=window, slots=slots)
-                tiles[i] = jax.tree.map(pool, tile)
+                tiles[i] = jax.tree.map(pool, value)
             return tiles, jax.tree.map(lambda a: jnp.sum(a.reshape((b1, -1, pairs)), axis=1), means)
 
         @jax.checkpoint  # derivatives recompute a tile instead of keeping the layers of all
@@ -112,16 +113,17 @@ def _all_displacements(
 
     def step(totals: Pooled, at: tuple[Array, Pooled]) -> tuple[Pooled, Pooled]:
         tiles, means = row(*at)
-        for i, tile in tiles.items():
+        for i, value in tiles.items():
             add = partial(add_rows, d=at[0], window=factors(plan.ops[i])[0], slots=inner[i].slots(0))
-            tiles[i] = jax.tree.map(add, totals[i], tile)
+            tiles[i] = jax.tree.map(add, totals[i], value)
         return tiles, means
 
-    found = {}
+    start = {}
     for i, to in inner.items():
         empty = jnp.zeros((to.count[0], *to.canvas, b1, to.count[1] * pairs), dtype)
-        found[i] = PairValue(empty, empty if plan.ops[i].ntk else None)
-    found, means = jax.lax.scan(step, found, (down, pooled))
+        start[i] = PairValue(empty, empty if plan.ops[i].ntk else None)
+    totals, means = jax.lax.scan(step, start, (down, pooled))
+    found = dict(totals)
     for i, value in means.items():
         share = 1.0 / math.prod(plan.ops[plan.ops[i].inputs[0]].spatial)
         found[i] = jax.tree.map(lambda a, share=share: jnp.sum(a, axis=0) * share, value)

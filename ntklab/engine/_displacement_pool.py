@@ -1,7 +1,7 @@
 """Pooling in displacement form: each displacement adds to the two next to it on the smaller canvas.
 
-With ``p = window * P + a`` the position ``q = p + d`` is in the window ``Q = P + (d + a) // window``: along each axis the
-positions ``a`` of all windows add to the displacement ``(d + a) // window``, which is ``d // window`` or the next one.
+With ``p = window * P + a`` the position ``q = p + d`` is in the window ``Q = P + (d + a) // window``: along each axis
+the positions ``a`` of all windows add to the displacement ``(d + a) // window``: ``d // window`` or the next one.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def add_rows(
 ) -> Float[Array, "count smaller ..."]:
     """Add what displacement ``d`` contributes to means over pairs of windows along rows."""
     parts = values.reshape((-1, window, *values.shape[1:]))
-    to = ((d + jnp.arange(window)) // window).reshape((window,) + (1,) * (values.ndim - 1))
+    to = ((d + jnp.arange(window)) // window).reshape((1, window) + (1,) * (values.ndim - 1))
     for step in range(2):
         slot = d // window + step
         mine, slot = to == slot, slot - slots.first

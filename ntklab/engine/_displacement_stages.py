@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from ntklab.engine._displacement_border import flat_sizes
 from ntklab.kernel import Op, Plan
 
 
-class Slots(NamedTuple):
+@dataclass(frozen=True)
+class Slots:
     """Which displacements along one axis are kept, and whether they are all and wrap around; the rest is dropped."""
 
     first: int
@@ -23,7 +24,8 @@ class Slots(NamedTuple):
     around: bool
 
 
-class Stage(NamedTuple):
+@dataclass(frozen=True)
+class Stage:
     """Operations on one canvas and the displacements that those after them rest on, along rows and columns."""
 
     canvas: tuple[int, int]

@@ -79,7 +79,7 @@ def walk_tile(
     at: tuple[Array, Array],
     sides: Sides,
     pooled: Mapping[int, PairValue],
-    same: Bool[Array, "..."],
+    same: Bool[Array, "b1 b2"],
     squares: Squares,
 ) -> list[PairValue]:
     """Return what every pooling or Flatten among the targets reads at one displacement: tiles.
@@ -93,7 +93,7 @@ def walk_tile(
         if op.kind == "input":
             values[i] = PairValue(_input(op, *sides.both(i, "pixels")), None)
         elif is_inner(op):
-            itself = same & (at[0] == 0) & (at[1] == 0)
+            itself = same[None, None] & (at[0] == 0) & (at[1] == 0)
             values[i] = jax.lax.optimization_barrier(_pooled(i, op, pooled[i], itself, sides))
         elif op.kind == "conv":
             (read,) = _reads(plan, op, values, sides)
