@@ -31,6 +31,7 @@ class Displacement(Engine):
     """All layers of one displacement ``q - p`` between positions at a time; one number per pair leaves the cache.
 
     On 32 x 32 images about twice as fast as the reference from 8 x 32 pairs on, and about as fast for a handful.
+    A pooling inside the network combines neighbouring displacements: its result stays in memory, for a few pairs.
     """
 
     name = "displacement"
@@ -135,6 +136,9 @@ def _diagonal(x: Array, squares: Squares, *, plan: Plan) -> list[PairValue]:
 
 def _maps(plan: Plan, x: Array, squares: Squares) -> Images:
     size, side_by_side = _cut_alone(plan, x.shape[0], x.dtype)
+    if side_by_side:  # only a few displacements inside one image matter
+        counts = [stage.count[1] for stage in stages(plan, alone=True).values()]
+        size = min(x.shape[0], max(1, 2 * _VECTOR // max(counts, default=1)))
     return image_maps(plan, x, squares, size, side_by_side=side_by_side)
 
 
