@@ -149,11 +149,11 @@ def _cut_alone(plan: Plan, n: int, dtype: np.dtype) -> tuple[int, bool]:
 
 
 def _cut(plan: Plan, n1: int, n2: int, symmetric: bool, dtype: np.dtype) -> _Blocks:
-    lanes, stagewise = _lanes(plan, dtype), _stagewise(plan)
-    most1 = min(_FIRST, max(1, lanes // (_few(plan) * plan.ops[0].spatial[-1] if stagewise else _VECTOR)))
+    lanes = _lanes(plan, dtype)
+    most1 = min(_FIRST, max(1, lanes // _VECTOR))
     b1 = min(most1, max(1, n1 // 16)) if symmetric else min(most1, n1)
     width = min(n1, n1 // 2 + b1) if symmetric else n2
-    side_by_side = width < _VECTOR or stagewise
+    side_by_side = width < _VECTOR or _stagewise(plan)
     most2 = _few(plan) if side_by_side else max(1, min(_VECTOR, lanes // b1))
     count = -(-width // most2)
     b2 = -(-width // count)
@@ -163,7 +163,7 @@ def _cut(plan: Plan, n1: int, n2: int, symmetric: bool, dtype: np.dtype) -> _Blo
 
 
 def _stagewise(plan: Plan) -> bool:
-    """Whether poolings need all displacements along columns at once; memory is what they leave of few pairs."""
+    """Whether poolings need all displacements along columns at once; what they leave of a few pairs is in memory."""
     return any(op.kind == "pool" and not op.squeeze for op in plan.ops)
 
 
