@@ -15,7 +15,7 @@ from jaxtyping import Array, Float
 from ntklab.engine._displacement_block import run_block
 from ntklab.engine._displacement_border import flat_sizes
 from ntklab.engine._displacement_images import Images, image_maps, take
-from ntklab.engine._displacement_stages import canvases, unfit
+from ntklab.engine._displacement_stages import canvases, stages, unfit
 from ntklab.engine._interface import Engine, Support
 from ntklab.kernel import PairValue, Plan, Squares
 
