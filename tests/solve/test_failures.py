@@ -109,9 +109,9 @@ def test_the_suggestion_is_the_next_power_of_ten_that_may_do(excess, ridge, expe
 
 
 def test_an_absolute_ridge_is_reported_on_both_scales():
-    message = failure(4 * np.ones((3, 3)), Ridge(4e-18, "nothing"))
-    assert "ridge of 4e-18, absolute" in message
-    assert "4e-18 in absolute terms, 1e-18 of the mean diagonal 4" in message
+    message = failure(4 * np.ones((3, 3)), Ridge(8e-16, "nothing"))
+    assert "ridge of 8e-16, absolute" in message
+    assert "8e-16 in absolute terms, 2e-16 of the mean diagonal 4" in message
 
 
 def test_float32_input_is_told_to_try_float64():
