@@ -1,5 +1,9 @@
 """From kernel matrices to predictions: label codings, kernel regression, and gradient flow at time t."""
 
+from ntklab.predict._dynamics import Descent as Descent
+from ntklab.predict._dynamics import Dynamics as Dynamics
+from ntklab.predict._dynamics import Flow as Flow
+from ntklab.predict._dynamics import MomentumFlow as MomentumFlow
 from ntklab.predict._fit_flow import FlowPrediction as FlowPrediction
 from ntklab.predict._fit_flow import fit_flow as fit_flow
 from ntklab.predict._fit_flow import gradient_flow as gradient_flow
@@ -8,5 +12,6 @@ from ntklab.predict._labels import Coding as Coding
 from ntklab.predict._labels import accuracy as accuracy
 from ntklab.predict._labels import decode as decode
 from ntklab.predict._labels import encode as encode
+from ntklab.predict._learning_rate import max_learning_rate as max_learning_rate
 from ntklab.predict._regression import KernelRegression as KernelRegression
 from ntklab.predict._regression import fit as fit

@@ -6,6 +6,7 @@ Arrays in, arrays out; this folder knows no network. Everything runs on the host
 from ntklab.solve._direct import Factor as Factor
 from ntklab.solve._direct import Precision as Precision
 from ntklab.solve._direct import factorise as factorise
+from ntklab.solve._gram import checked_gram as checked_gram
 from ntklab.solve._path import Criterion as Criterion
 from ntklab.solve._path import RidgePath as RidgePath
 from ntklab.solve._path import ridge_path as ridge_path
