@@ -4,6 +4,8 @@ from ntklab.predict._dynamics import Descent as Descent
 from ntklab.predict._dynamics import Dynamics as Dynamics
 from ntklab.predict._dynamics import Flow as Flow
 from ntklab.predict._dynamics import MomentumFlow as MomentumFlow
+from ntklab.predict._ensemble import Ensemble as Ensemble
+from ntklab.predict._ensemble import fit_ensemble as fit_ensemble
 from ntklab.predict._fit_flow import FlowPrediction as FlowPrediction
 from ntklab.predict._fit_flow import fit_flow as fit_flow
 from ntklab.predict._fit_flow import gradient_flow as gradient_flow
