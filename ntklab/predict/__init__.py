@@ -1,5 +1,10 @@
 """From kernel matrices to predictions: label codings, kernel regression, and gradient flow at time t."""
 
+from ntklab.predict._calibration import Calibration as Calibration
+from ntklab.predict._calibration import calibrate as calibrate
+from ntklab.predict._choose import RidgeChoice as RidgeChoice
+from ntklab.predict._choose import Validation as Validation
+from ntklab.predict._choose import choose_ridge as choose_ridge
 from ntklab.predict._dynamics import Descent as Descent
 from ntklab.predict._dynamics import Dynamics as Dynamics
 from ntklab.predict._dynamics import Flow as Flow

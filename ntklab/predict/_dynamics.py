@@ -44,7 +44,7 @@ class Dynamics(ABC):
     def _gain(self, rates: Float[np.ndarray, " n"], time: float) -> Float[np.ndarray, " n"]:
         """The gain at a finite time."""
 
-    def _require_end(self, largest: float) -> None:
+    def _require_end(self, largest: float) -> None:  # noqa: B027 - a flow has nothing to refuse
         """Fail if this does not converge for the largest rate; a flow always does."""
 
 
@@ -130,7 +130,7 @@ def _phi(roots: np.ndarray, time: float) -> np.ndarray:
 
 
 def _near_critical(a: float, x_squared: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
-    """Int_0^1 u e^{-a u} sinh(x u) / (x u) du for small x, real or imaginary: Taylor in x^2, five terms and one more."""
+    """Int_0^1 u e^{-a u} sinh(x u) / (x u) du for small x, real or imaginary: six terms of Taylor in x^2."""
     terms = range(6)
     return sum(
         (x_squared**k / math.factorial(2 * k + 1) * _moment(2 * k + 1, a) for k in terms), np.zeros_like(x_squared)

@@ -171,16 +171,12 @@ class Ensemble:
         kernel = cross_kernel(k_test_train, size)
         if (nngp_test_train is None) != (self._initial is None):
             given = "was not given: one kernel is both" if self._initial is None else "was given"
-            raise InputError(
-                f"nngp_test_train is needed exactly when nngp_train was given to fit_ensemble; it {given}."
-            )
+            raise InputError(f"nngp_test_train is needed exactly when fit_ensemble got nngp_train, which {given}.")
         if nngp_test_train is None:
             return kernel, None
         initial = cross_kernel(nngp_test_train, size)
         if initial.shape != kernel.shape:
-            raise InputError(
-                f"nngp_test_train must have the shape of k_test_train, {kernel.shape}; got {initial.shape}."
-            )
+            raise InputError(f"nngp_test_train must have shape {kernel.shape}, as k_test_train; got {initial.shape}.")
         return kernel, initial
 
 

@@ -93,7 +93,7 @@ def floored(variances: np.ndarray, prior: Float[np.ndarray, " m"], dtype: np.dty
     if (lowest < 0).any():
         worst = np.unravel_index(int(np.argmin(lowest)), lowest.shape)
         raise SolveError(
-            f"The variance at test point {worst[-1]} is {variances[worst]:.3g}, with a prior of {prior[worst[-1]]:.3g}: "
+            f"The variance at test point {worst[-1]} is {variances[worst]:.3g}, the prior {prior[worst[-1]]:.3g}: "
             "rounding does not explain that. Check that the train, test-train and test-test kernels belong together, "
             "or use a larger ridge or a kernel in float64."
         )

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from ntklab.errors import SolveError
 from ntklab.solve._diagnosis import closest_pair
 from ntklab.solve._gram import checked_gram, lapack_matrix, symmetry_tolerance
-from ntklab.solve._precision import storage_error, warn_if_lost
+from ntklab.solve._precision import MARGIN, storage_error, warn_if_lost
 from ntklab.solve._ridge import Ridge, usable_shift
 from ntklab.solve._ridged import RidgedSpectrum
 from ntklab.solve._status import Status, status_of
@@ -68,6 +68,12 @@ class Spectrum:
     def rank(self) -> int:
         """Number of eigenvalues that are not zero."""
         return int(np.count_nonzero(self.eigenvalues))
+
+    @property
+    def smallest_ridge(self) -> float:
+        """The smallest lambda that the stored precision of K can carry, in the units of K; 0 where K needs no ridge."""
+        needed = MARGIN * self.storage_error
+        return 0.0 if self.eigenvalues[0] >= needed else needed
 
     def absolute(self, ridge: Ridge) -> float:
         """Lambda in the units of K, as :meth:`Ridge.absolute` gives it for K itself; its scale is checked.

@@ -21,7 +21,7 @@ def two_kernels():
 
 
 def trained(kernel, t, shift=0.0):
-    """A_t = k(x, X) (1 - e^{-(K + shift) t}) (K + shift)^{-1}, for training and test points, by a matrix exponential."""
+    """A_t = k(x, X) (1 - e^{-(K + shift) t}) (K + shift)^{-1} by a matrix exponential, for all points."""
     a = kernel[:N, :N] + shift * np.eye(N)
     decay = np.zeros((N, N)) if np.isinf(t) else expm(-a * t)
     return kernel[:, :N] @ np.linalg.solve(a, np.eye(N) - decay)
@@ -96,11 +96,11 @@ def test_a_singular_kernel_keeps_the_variance_that_no_data_removes():
 
 def test_kernels_that_are_missing_or_do_not_fit_are_refused():
     ensemble = fit_ensemble(np.eye(3), np.ones(3), np.eye(3))
-    with pytest.raises(InputError, match="nngp_test_train is needed exactly when nngp_train was given"):
+    with pytest.raises(InputError, match="needed exactly when fit_ensemble got nngp_train, which was given"):
         ensemble.variance(np.ones((2, 3)), np.ones(2))
     with pytest.raises(InputError, match="one kernel is both"):
         fit_ensemble(np.eye(3), np.ones(3)).variance(np.ones((2, 3)), np.ones(2), nngp_test_train=np.ones((2, 3)))
-    with pytest.raises(InputError, match=r"shape of k_test_train, \(2, 3\); got \(1, 3\)"):
+    with pytest.raises(InputError, match=r"shape \(2, 3\), as k_test_train; got \(1, 3\)"):
         ensemble.covariance(np.ones((2, 3)), np.eye(2), nngp_test_train=np.ones((1, 3)))
     with pytest.raises(InputError, match=r"shape of k_train, \(3, 3\); got \(2, 2\)"):
         fit_ensemble(np.eye(3), np.ones(3), np.eye(2))

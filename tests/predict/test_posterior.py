@@ -60,7 +60,7 @@ def test_training_points_without_noise_have_no_variance_left():
 
 def test_a_variance_below_zero_beyond_rounding_is_an_error_that_names_the_point():
     regression = fit(np.eye(2), [1.0, 2.0])
-    with pytest.raises(SolveError, match=r"test point 1 is -3, .* prior of 1: .*belong together"):
+    with pytest.raises(SolveError, match=r"test point 1 is -3, the prior 1: .*belong together"):
         regression.variance([[0.5, 0.5], [2.0, 0.0]], [1.0, 1.0])
 
 
