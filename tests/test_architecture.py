@@ -45,7 +45,7 @@ TABLE = {
     "engine": room("errors _core spec kernel", f"{JAX} numba llvmlite"),
     "gram": room("errors _core engine", "numpy jaxtyping tqdm"),
     "solve": room("errors", ARRAYS),
-    "predict": room("errors solve", ARRAYS),
+    "predict": room("errors solve", f"{ARRAYS} jax diffrax"),  # both in one file: the ODE of a general loss
     "testing": room(MATHS, f"{JAX} scipy"),
     "studies": room(f"{MATHS} testing", f"{JAX} scipy tqdm"),
     "report": room("errors _core", "numpy matplotlib"),

@@ -20,5 +20,7 @@ from ntklab.predict._labels import accuracy as accuracy
 from ntklab.predict._labels import decode as decode
 from ntklab.predict._labels import encode as encode
 from ntklab.predict._learning_rate import max_learning_rate as max_learning_rate
+from ntklab.predict._loss_flow import LossFlow as LossFlow
+from ntklab.predict._loss_flow import loss_flow as loss_flow
 from ntklab.predict._regression import KernelRegression as KernelRegression
 from ntklab.predict._regression import fit as fit
