@@ -15,7 +15,6 @@ from ntklab.solve._gram import checked_gram, lapack_matrix, row_blocks
 from ntklab.solve._precision import condition_estimate, may_be_lost, storage_error, warn_if_lost
 from ntklab.solve._refined import RefinedFactor
 from ntklab.solve._ridge import Ridge, require_ridge, usable_shift
-from ntklab.solve._status import Status, status_of
 from ntklab.solve._system import System
 
 _NO_RIDGE = Ridge.none()
@@ -76,18 +75,8 @@ class Factor(System):
             sums += block.sum(axis=0)
         return float(sums.max())
 
-    @cached_property
-    def condition_estimate(self) -> float:
-        """Estimate of the 1-norm condition number of K + lambda I, computed when first asked for: about 5 solves.
-
-        A lower bound, nearly always within a factor of 3. Source: Higham and Tisseur (2000), with one column.
-        """
+    def _condition(self) -> float:
         return condition_estimate(self.one_norm, self._solve, self.size)
-
-    @property
-    def status(self) -> Status:
-        """A :class:`Status`, from the condition estimate and the dtype K came in."""
-        return status_of(self.condition_estimate, self._dtype)
 
     def _solve(self, right: np.ndarray) -> np.ndarray:
         return solve_factored(self._cholesky, self._lower, right)
@@ -183,7 +172,7 @@ def factorise(
         original = work.T if lower else work
         raise SolveError(explain_failure(original, diagonal, index, pivot, ridge, shift, matrix.dtype, work.dtype))
     if precision == "float32":
-        factor = RefinedFactor(ridge, shift, float("nan"), work, lower, matrix)
+        factor = RefinedFactor(ridge, shift, float("nan"), work, lower, matrix, matrix.dtype)
     else:
         pivots = work.diagonal() ** 2
         logdet, smallest = float(np.sum(np.log(pivots))), float(pivots.min())

@@ -10,7 +10,6 @@ from ntklab.solve._cholesky import solve_factored
 from ntklab.solve._gram import row_blocks
 from ntklab.solve._precision import condition_estimate
 from ntklab.solve._ridge import Ridge
-from ntklab.solve._status import Status, status_of
 from ntklab.solve._system import System
 
 _EPS = float(np.finfo(np.float64).eps)
@@ -49,6 +48,7 @@ class RefinedFactor(System):
     _cholesky: np.ndarray = field(repr=False)
     _lower: bool = field(repr=False)
     _gram: np.ndarray = field(repr=False)
+    _dtype: np.dtype = field(repr=False)
 
     @property
     def size(self) -> int:
@@ -63,15 +63,8 @@ class RefinedFactor(System):
         diagonal = self._gram.diagonal().astype(np.float64)
         return float((sums - np.abs(diagonal) + np.abs(diagonal + self.ridge_absolute)).max())
 
-    @cached_property
-    def condition_estimate(self) -> float:
-        """Estimate of the 1-norm condition number of K + lambda I, from a few solves; a lower bound."""
+    def _condition(self) -> float:
         return condition_estimate(self.one_norm, self._solve, self.size)
-
-    @property
-    def status(self) -> Status:
-        """A :class:`Status`, from the condition estimate and the dtype K came in."""
-        return status_of(self.condition_estimate, self._gram.dtype)
 
     def _solve(self, right: np.ndarray) -> np.ndarray:
         columns = right.reshape(self.size, -1)

@@ -115,7 +115,7 @@ class Spectrum:
         """
         shift = self.absolute(ridge)
         shifted = self.eigenvalues + shift
-        smallest, largest = float(shifted.min()), float(shifted.max())
+        smallest = float(shifted.min())
         if smallest <= 0:
             raise SolveError(self._singular())
         warn_if_lost(ridge, shift, smallest, self.storage_error, self._dtype)
@@ -123,7 +123,6 @@ class Spectrum:
             ridge=ridge,
             ridge_absolute=shift,
             logdet=float(np.sum(np.log(shifted))),
-            condition=largest / smallest,
             _eigenvectors=self.eigenvectors,
             _shifted=shifted,
             _dtype=self._dtype,

@@ -1,6 +1,7 @@
 """What every solved system K + lambda I can do, whichever way it was factorised."""
 
 from abc import ABC, abstractmethod
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Float
@@ -9,7 +10,7 @@ from numpy.typing import ArrayLike
 from ntklab.errors import SolveError
 from ntklab.solve._gram import target_array
 from ntklab.solve._ridge import Ridge
-from ntklab.solve._status import Status
+from ntklab.solve._status import Status, status_of
 
 
 class System(ABC):
@@ -28,16 +29,30 @@ class System(ABC):
     ridge: Ridge
     ridge_absolute: float
     logdet: float
+    _dtype: np.dtype
 
     @property
     @abstractmethod
     def size(self) -> int:
         """N, the number of training points."""
 
+    @cached_property
+    def condition_estimate(self) -> float:
+        """Condition number of A, computed when first asked for.
+
+        Of a factor an estimate in the 1-norm from about 5 solves: a lower bound, nearly always within a factor of 3
+        (Higham and Tisseur, 2000, with one column). Of a spectrum (w_max + lambda) / (w_min + lambda), in the 2-norm.
+        """
+        return self._condition()
+
     @property
-    @abstractmethod
     def status(self) -> Status:
-        """A :class:`Status`; ill-conditioning is reported here and never printed."""
+        """A :class:`Status`, from the condition and the dtype K came in; it is reported here and never printed."""
+        return status_of(self.condition_estimate, self._dtype)
+
+    @abstractmethod
+    def _condition(self) -> float:
+        """The condition number or its estimate."""
 
     @abstractmethod
     def _solve(self, right: Float[np.ndarray, "n c"]) -> Float[np.ndarray, "n c"]:

@@ -98,7 +98,7 @@ def test_condition_and_status_agree_between_kinds():
         assert true / 3 <= factor.condition_estimate <= true * (1 + 1e-6)
         assert factor.one_norm == pytest.approx(np.linalg.norm(A, 1), rel=1e-13)
         assert factor.status.name == "OK"
-    assert MAKERS["spectrum"](GRAM, RIDGE).condition == pytest.approx(np.linalg.cond(A), rel=1e-11)
+    assert MAKERS["spectrum"](GRAM, RIDGE).condition_estimate == pytest.approx(np.linalg.cond(A), rel=1e-11)
 
 
 @pytest.mark.parametrize("method", ["solve", "inner", "leave_one_out", "log_likelihood", "log_likelihood_gradient"])
