@@ -105,7 +105,7 @@ def factorise(
         What is added to the diagonal. The default is none, as in the experiments of Arora et al. (2019):
         a ridge changes predictions, so it is never added unasked.
     precision
-        ``"float64"`` (the default), or ``"float32"`` for a factor of half the memory and about half the time
+        ``"float64"`` (the default), or ``"float32"`` for a factor of half the memory, and less time for large N,
         whose solutions are refined to float64 with residuals of K itself: a :class:`RefinedFactor`, which keeps
         `gram`. It needs a condition number below about 1e6.
     overwrite
