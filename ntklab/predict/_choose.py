@@ -114,7 +114,7 @@ def choose_ridge(
     path = ridge_path(spectrum, targets, candidates)
     if by == "validation":
         assert validation is not None
-        scores = _validate(spectrum, targets, candidates, *validation)
+        scores = _validate(spectrum, targets, path.ridge_absolute, *validation)
     else:
         scores = path.scores(by)
     best = int(np.argmin(scores))
@@ -136,7 +136,11 @@ def _default(spectrum: Spectrum) -> list[Ridge]:
 
 
 def _validate(
-    spectrum: Spectrum, targets: ArrayLike, ridges: list[Ridge], k_val_train: ArrayLike, val_targets: ArrayLike
+    spectrum: Spectrum,
+    targets: ArrayLike,
+    shifts: Float[np.ndarray, " r"],
+    k_val_train: ArrayLike,
+    val_targets: ArrayLike,
 ) -> Float[np.ndarray, " r"]:
     """Mean squared errors, with one pass over the validation kernel for all ridges: they become columns."""
     kernel = cross_kernel(k_val_train, spectrum.size)
@@ -147,7 +151,8 @@ def _validate(
             f"Validation needs at least one point and targets of shape (M, *{train.shape[1:]}), got {wanted.shape}."
         )
     modes = spectrum.eigenvectors.T @ train.reshape(spectrum.size, -1)
-    alphas = [spectrum.with_ridge(ridge).from_modes(modes) for ridge in ridges]
+    rates = spectrum.eigenvalues[:, None] + shifts
+    alphas = [spectrum.eigenvectors @ (modes / rate[:, None]) for rate in rates.T]
     found = product(kernel, np.stack(alphas, axis=1).reshape(spectrum.size, -1))
-    residual = found.reshape(kernel.shape[0], len(ridges), -1) - wanted.reshape(kernel.shape[0], 1, -1)
+    residual = found.reshape(kernel.shape[0], len(shifts), -1) - wanted.reshape(kernel.shape[0], 1, -1)
     return np.mean(residual**2, axis=(0, 2))

@@ -151,6 +151,7 @@ def fit(
     *,
     precision: Precision = "float64",
     overwrite: bool = False,
+    progress: bool = False,
 ) -> KernelRegression:
     """Kernel regression f(x) = k(x, X) (K + lambda I)^{-1} Y.
 
@@ -164,9 +165,9 @@ def fit(
     ridge
         What is added to the diagonal of K. The default is none, as in Arora et al. (2019), whose predictor
         is the end of gradient flow; a singular K then fails with its reason.
-    precision, overwrite
-        A float32 factor refined to float64, and whether the memory of `k_train` may be used for the factor; see
-        :func:`ntklab.solve.factorise`. A spectrum takes neither.
+    precision, overwrite, progress
+        A float32 factor refined to float64, whether the memory of `k_train` may be used for the factor, and a
+        progress bar; see :func:`ntklab.solve.factorise`. A spectrum takes none of them.
 
     Returns
     -------
@@ -193,9 +194,9 @@ def fit(
     array([-0.25,  1.75])
     """
     if isinstance(k_train, Spectrum):
-        if overwrite or precision != "float64":
-            raise InputError("A Spectrum is decomposed already: overwrite and precision are for matrices.")
+        if overwrite or progress or precision != "float64":
+            raise InputError("A Spectrum is decomposed already: precision, overwrite and progress are for matrices.")
         factor = k_train.with_ridge(ridge)
     else:
-        factor = factorise(k_train, ridge, precision=precision, overwrite=overwrite)
+        factor = factorise(k_train, ridge, precision=precision, overwrite=overwrite, progress=progress)
     return KernelRegression(alpha=factor.solve(targets), factor=factor)

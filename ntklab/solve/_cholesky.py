@@ -7,6 +7,7 @@ A = L L^T, or the upper one, A = L L^T with L = U^T. The other triangle is never
 import numpy as np
 import scipy.linalg
 from jaxtyping import Float
+from tqdm import tqdm
 
 # SciPy's LAPACK counts in 32 bits. N^2 passes them above this N; what a wrapper or a build then does with a
 # product of two indices is not ours to know, so each call gets a block instead.
@@ -14,10 +15,12 @@ _LAPACK_LIMIT = 46_340
 _BLOCK = 1024
 
 
-def cholesky_in_place(work: Float[np.ndarray, "n n"], lower: bool) -> tuple[Float[np.ndarray, "n n"], int]:
+def cholesky_in_place(
+    work: Float[np.ndarray, "n n"], lower: bool, progress: bool = False
+) -> tuple[Float[np.ndarray, "n n"], int]:
     """The factor in the named triangle, and 0 or the number (from 1) of the first pivot that is not positive."""
-    if work.shape[0] > _LAPACK_LIMIT:
-        return work, _in_blocks(work if lower else work.T)
+    if progress or work.shape[0] > _LAPACK_LIMIT:
+        return work, _in_blocks(work if lower else work.T, progress)
     (potrf,) = scipy.linalg.get_lapack_funcs(("potrf",), (work,))
     # clean=False: the other triangle stays K's, for the diagnosis of a failure and for the norm.
     work, info = potrf(work, lower=lower, overwrite_a=True, clean=False)
@@ -74,11 +77,11 @@ def _substitute(factor: np.ndarray, lower: bool, right: np.ndarray, transposed: 
     return solution
 
 
-def _in_blocks(triangle: Float[np.ndarray, "n n"]) -> int:
+def _in_blocks(triangle: Float[np.ndarray, "n n"], progress: bool) -> int:
     """Left-looking Cholesky of the lower triangle, block column by block column; products by NumPy, in 64 bits."""
     n = triangle.shape[0]
     potrf, trtrs = scipy.linalg.get_lapack_funcs(("potrf", "trtrs"), (triangle,))
-    for start in range(0, n, _BLOCK):
+    for start in tqdm(range(0, n, _BLOCK), desc="Cholesky", unit=" block columns", disable=not progress):
         stop = min(start + _BLOCK, n)
         done = triangle[start:stop, :start]
         square = np.tril(triangle[start:stop, start:stop]) - np.tril(done @ done.T)

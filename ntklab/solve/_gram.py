@@ -27,7 +27,30 @@ def symmetry_tolerance(dtype: np.dtype) -> float:
 
 
 def checked_gram(gram: ArrayLike) -> Float[np.ndarray, "n n"]:
-    """The matrix as a NumPy array of its own dtype, after all checks; NumPy arrays are not copied."""
+    """A kernel matrix as a NumPy array of its own dtype, after all checks.
+
+    Parameters
+    ----------
+    gram
+        K, shape (N, N), float32 or float64, NumPy or anything with ``__array__``.
+
+    Returns
+    -------
+    Float[np.ndarray, "n n"]
+        The same numbers; NumPy arrays are not copied.
+
+    Raises
+    ------
+    InputError
+        `gram` is not square, is empty, has another dtype, is not symmetric up to 2 sqrt(eps) of its dtype times the
+        mean diagonal, or is not finite.
+
+    Examples
+    --------
+    >>> from ntklab.solve import checked_gram
+    >>> checked_gram([[2.0, 1.0], [1.0, 2.0]]).shape
+    (2, 2)
+    """
     matrix = np.asarray(gram)
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
         raise InputError(

@@ -109,7 +109,7 @@ def ridge_path(spectrum: Spectrum, targets: ArrayLike, ridges: Sequence[Ridge]) 
         raise InputError("There is no ridge to evaluate: pass at least one.")
     n = spectrum.size
     columns = target_array(targets, n).reshape(n, -1)
-    systems = [spectrum.with_ridge(ridge) for ridge in ridges]
+    systems = spectrum.with_ridges(ridges)
     outputs = columns.shape[1]
     modes = spectrum.eigenvectors.T @ columns
     shifts = np.array([system.ridge_absolute for system in systems])

@@ -1,5 +1,6 @@
 """Float64 eigendecomposition of a kernel matrix, with eigenvalues that rounding made negative set to zero."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -113,12 +114,23 @@ class Spectrum:
         >>> spectrum.with_ridge(Ridge(0.5)).solve([1.0, 5.0])
         array([-0.25,  1.75])
         """
+        return self.with_ridges([ridge])[0]
+
+    def with_ridges(self, ridges: Sequence[Ridge]) -> list[RidgedSpectrum]:
+        """:meth:`with_ridge` for several ridges, with one warning at most: for the smallest."""
+        systems = [self._system(ridge) for ridge in ridges]
+        some = [system for system in systems if system.ridge_absolute > 0]
+        if some:
+            least = min(some, key=lambda system: system.ridge_absolute)
+            smallest = float(self.eigenvalues[0]) + least.ridge_absolute
+            warn_if_lost(least.ridge, least.ridge_absolute, smallest, self.storage_error, self._dtype)
+        return systems
+
+    def _system(self, ridge: Ridge) -> RidgedSpectrum:
         shift = self.absolute(ridge)
         shifted = self.eigenvalues + shift
-        smallest = float(shifted.min())
-        if smallest <= 0:
+        if float(shifted.min()) <= 0:
             raise SolveError(self._singular())
-        warn_if_lost(ridge, shift, smallest, self.storage_error, self._dtype)
         return RidgedSpectrum(
             ridge=ridge,
             ridge_absolute=shift,

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ntklab.errors import InputError, SolveError
+from ntklab.errors import InputError, PrecisionWarning, SolveError
 from ntklab.solve import Ridge, eigendecompose, factorise, ridge_path
 from tests.solve.grams import gaussian, with_spectrum
 
@@ -73,6 +73,14 @@ def test_noise_of_known_size_is_found_by_every_criterion():
     ridges = [Ridge(value, "nothing") for value in (1e-3, 1e-2, 0.1, 1.0, 10.0)]
     found = ridge_path(eigendecompose(gram), targets, ridges)
     assert [found.best(by).value for by in ("loo", "gcv", "likelihood")] == [0.1, 0.1, 0.1]
+
+
+def test_a_range_that_the_stored_precision_cannot_carry_warns_once():
+    spectrum = eigendecompose(gaussian(300, width=1e-3).astype(np.float32))
+    with pytest.warns(PrecisionWarning) as caught:
+        ridge_path(spectrum, np.ones(300), [Ridge(1e-2), Ridge(1e-7), Ridge(1e-8)])
+    assert len(caught) == 1
+    assert "ridge of 1e-08 times" in str(caught[0].message)
 
 
 def test_a_singular_kernel_needs_a_ridge_and_an_empty_list_is_refused():

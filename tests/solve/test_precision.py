@@ -77,6 +77,15 @@ def test_a_factor_in_blocks_equals_the_one_of_lapack(order, n, monkeypatch):
     assert blocked.one_norm == pytest.approx(np.linalg.norm(shifted, 1), rel=1e-13)
 
 
+def test_progress_goes_through_the_blocks_and_shows_them(monkeypatch, capsys):
+    monkeypatch.setattr("ntklab.solve._cholesky._BLOCK", 16)
+    gram = gaussian(40, width=0.5)
+    whole, shown = factorise(gram), factorise(gram, progress=True)
+    assert "Cholesky" in (err := capsys.readouterr().err)
+    assert "3/3" in err
+    np.testing.assert_allclose(shown.solve(np.ones(40)), whole.solve(np.ones(40)), rtol=1e-9)
+
+
 @pytest.mark.parametrize("order", ["C", "F"])
 @pytest.mark.usefixtures("small_blocks")
 def test_a_failure_in_blocks_names_pivot_and_duplicates_as_lapack_does(order):
