@@ -1,4 +1,4 @@
-"""Write the tables of README.md from the records; tests/test_readme.py checks that they agree.
+"""Write the tables of README.md and docs/solvers.md from the records; tests/test_readme.py checks that they agree.
 
 python benchmarks/readme_tables.py
 """
@@ -14,7 +14,7 @@ START, END = "<!-- records: made by benchmarks/readme_tables.py -->\n", "<!-- /r
 
 
 def tables(results: Path) -> str:
-    """Return the README's part between its markers."""
+    """Return the README's part between the markers."""
     lines = ["| CIFAR-10 (draws) | training images | test images | ours, % | published, % |", "|---|---|---|---|---|"]
     for path in sorted(results.glob("cifar10-*.json")):
         record = Record.load(path)
@@ -50,12 +50,42 @@ def tables(results: Path) -> str:
     return "\n".join(lines) + "\n"
 
 
-def update(text: str, results: Path) -> str:
-    """Return README.md's text with its tables written anew."""
+def solvers(results: Path) -> str:
+    """Return the part of docs/solvers.md between the markers."""
+    lines = []
+    for path in sorted(results.glob("solvers*.json")):
+        record = Record.load(path)
+        s, r = record.settings, record.results
+        lines += [
+            f"$N$ = {s['n']:,}, {s['outputs']} outputs, {record.environment['cores']} cores:",
+            "",
+            "| what | seconds | memory beside $K$, $N^2$ | error of predictions |",
+            "|---|---|---|---|",
+        ]
+        for run in r["runs"]:
+            if "missing" not in run:
+                error = "" if run["error"] is None else f"{run['error']:.0e}"
+                lines.append(f"| {run['name']} | {min(run['seconds']):.2f} | {run['memory']:.2f} | {error} |")
+        lines += [
+            "",
+            "| ratio | |",
+            "|---|---|",
+            *(f"| {name} | {value:.2f} |" for name, value in r["ratios"].items()),
+            "",
+        ]
+    return "\n".join(lines or ["There is no record yet: `python benchmarks/solvers.py` makes one.", ""])
+
+
+PAGES = {"README.md": tables, "docs/solvers.md": solvers}
+
+
+def update(page: str, results: Path) -> tuple[str, str]:
+    """Return the text of a page, as it is and with its tables written anew."""
+    text = (ROOT / page).read_text(encoding="utf-8")
     head, rest = text.split(START)
-    return head + START + tables(results) + END + rest.split(END, 1)[1]
+    return text, head + START + PAGES[page](results) + END + rest.split(END, 1)[1]
 
 
 if __name__ == "__main__":
-    readme = ROOT / "README.md"
-    readme.write_text(update(readme.read_text(encoding="utf-8"), ROOT / "benchmarks" / "results"), encoding="utf-8")
+    for page in PAGES:
+        (ROOT / page).write_text(update(page, ROOT / "benchmarks" / "results")[1], encoding="utf-8")

@@ -52,7 +52,7 @@ def explain_failure(
     if mean == 0:
         lines.append("All diagonal entries are 0: check the matrix.")
         return "\n".join(lines)
-    if pivot < -_INDEFINITE * mean:
+    if not pivot >= -_INDEFINITE * mean:  # NaN is none either
         lines.append(
             f"The pivot is {pivot / mean:.2g} of the mean diagonal, which is no rounding error: this matrix "
             "is not positive semidefinite, so it is no kernel matrix. Check how it was computed before "

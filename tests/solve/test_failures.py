@@ -126,6 +126,13 @@ def test_an_indefinite_matrix_is_called_no_kernel_matrix_and_gets_no_suggestion(
     assert "Try a larger" not in message
 
 
+def test_a_pivot_that_overflowed_is_no_rounding_error_either():
+    message = failure(np.array([[1e-300, 1e300], [1e300, 1e300]]))
+    assert "pivot 1 is -inf" in message
+    assert "no kernel matrix" in message
+    assert "no kernel matrix" in explained(np.eye(3), 2, float("nan"))
+
+
 def test_a_negative_diagonal_entry_is_named():
     message = failure(np.diag([1.0, 2.0, -0.5, 1.0]))
     assert "entry (2, 2) is -0.5" in message
