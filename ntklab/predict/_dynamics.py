@@ -105,10 +105,12 @@ class MomentumFlow(Dynamics):
         # The gain is the divided difference of phi(s) = (e^{s t} - 1) / s between the roots of s^2 + c s + w.
         half = self.friction / 2
         square = half**2 - rates
-        with np.errstate(over="ignore"):
-            apart = np.abs(square) * time**2 >= _NEAR**2
+        apart = np.abs(square) * time >= _NEAR**2 / time if time > 0 else np.zeros(rates.shape, bool)
         result = np.empty_like(rates)
-        result[~apart] = _near_critical(half * time, square[~apart] * time**2) * time**2
+        if half * time > _OVER:
+            result[~apart] = 1 / rates[~apart]
+        else:
+            result[~apart] = _near_critical(half * time, square[~apart] * time**2) * time**2
         # One of the roots; -w / (half + d) for the slow one, since -half + d cancels.
         d = np.sqrt(square[apart].astype(np.complex128))
         slow, fast = -rates[apart] / (half + d), -half - d
@@ -120,6 +122,8 @@ class MomentumFlow(Dynamics):
         return result
 
 
+# After this many times 2 / c, a mode near critical damping is done: what remains is below e^-50.
+_OVER = 60.0
 # Roots closer than this, in units of 1 / t, are left to a series: their difference would cancel.
 _NEAR = 0.1
 

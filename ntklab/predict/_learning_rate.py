@@ -6,7 +6,7 @@ from numpy.typing import ArrayLike
 from scipy.sparse.linalg import eigsh
 
 from ntklab.errors import InputError
-from ntklab.solve import Ridge, Spectrum, checked_gram
+from ntklab.solve import Ridge, Spectrum, checked_gram, require_ridge
 
 _NO_RIDGE = Ridge.none()
 _DENSE = 100
@@ -48,6 +48,7 @@ def max_learning_rate(k_train: ArrayLike | Spectrum, *, momentum: float = 0.0, r
     """
     if not 0 <= momentum < 1:
         raise InputError(f"The momentum must be at least 0 and below 1, got {momentum!r}.")
+    require_ridge(ridge)
     if isinstance(k_train, Spectrum):
         largest, shift = float(k_train.eigenvalues[-1]), k_train.absolute(ridge)
     else:

@@ -13,6 +13,7 @@ from ntklab.solve._path import ridge_path as ridge_path
 from ntklab.solve._refined import RefinedFactor as RefinedFactor
 from ntklab.solve._residual import backward_error as backward_error
 from ntklab.solve._ridge import Ridge as Ridge
+from ntklab.solve._ridge import require_ridge as require_ridge
 from ntklab.solve._ridged import RidgedSpectrum as RidgedSpectrum
 from ntklab.solve._spectral import Spectrum as Spectrum
 from ntklab.solve._spectral import eigendecompose as eigendecompose

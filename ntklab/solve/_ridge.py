@@ -16,7 +16,13 @@ _LARGEST = 1e3
 
 
 def require_ridge(ridge: object) -> None:
-    """Refuse a bare number in place of a ridge: it would not say what it is relative to."""
+    """Refuse a bare number in place of a ridge: it would not say what it is relative to.
+
+    Raises
+    ------
+    InputError
+        `ridge` is no :class:`Ridge`; the message has both ways to write the number as one.
+    """
     if not isinstance(ridge, Ridge):
         raise InputError(
             f"A ridge names its scale: pass Ridge({ridge!r}) for a multiple of the mean diagonal or "

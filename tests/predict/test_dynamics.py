@@ -104,6 +104,15 @@ def test_the_gain_of_momentum_flow_keeps_all_digits_for_every_eigenvalue(c, t):
     np.testing.assert_allclose(MomentumFlow(c).gain(rates, t), expected, rtol=tolerance)
 
 
+@pytest.mark.parametrize("c", [1e-3, 1.0, 50.0])
+@pytest.mark.parametrize("t", [1e30, 1e200])
+def test_absurdly_late_times_are_the_end(c, t):
+    rates = np.array([1e-9, 1.0, c**2 / 4, c**2 / 4 * (1 + 1e-12), 1e3])
+    for dynamics in (Flow(), MomentumFlow(c)):
+        np.testing.assert_allclose(dynamics.gain(rates, t), 1 / rates, rtol=1e-14)
+    assert MomentumFlow(c).gain(np.zeros(1), t) == pytest.approx(t / c, rel=1e-14)
+
+
 @pytest.mark.parametrize("m", [0.0, 0.25, 0.9])
 @pytest.mark.parametrize("steps", [1, 10, 1000, 10**6])
 def test_the_gain_of_steps_keeps_its_digits_for_every_eigenvalue(m, steps):
@@ -173,6 +182,7 @@ def test_the_largest_learning_rate_separates_convergence_from_divergence(factor)
         (lambda: fit_flow(np.eye(2), [1.0, 2.0], ridge=0.1), r"pass Ridge\(0\.1\)"),
         (lambda: max_learning_rate(np.eye(2), momentum=1.5), "momentum"),
         (lambda: max_learning_rate(np.zeros((2, 2))), "zero"),
+        (lambda: max_learning_rate(np.eye(2), ridge=0.1), r"pass Ridge\(0\.1\)"),
     ],
 )
 def test_arguments_out_of_range_are_refused(make, message):
