@@ -37,7 +37,7 @@ class Ensemble:
 
     Notes
     -----
-    Lee et al. (2019, arXiv:1902.06720), section 2.4. Not a Gaussian process posterior, unless K = Sigma and
+    Lee et al. (2019, arXiv:1902.06720). Not a Gaussian process posterior, unless K = Sigma and
     t = inf (He et al., 2020, arXiv:2007.05864).
     """
 
