@@ -12,7 +12,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ntklab.engine._displacement_block import image_maps, run_block, take
+from ntklab.engine._displacement_block import run_block
+from ntklab.engine._displacement_border import flat_sizes
+from ntklab.engine._displacement_images import Images, image_maps, take
+from ntklab.engine._displacement_stages import canvases, stages, unfit
 from ntklab.engine._interface import Engine, Support
 from ntklab.kernel import PairValue, Plan, Squares
 
@@ -28,12 +31,13 @@ class Displacement(Engine):
     """All layers of one displacement ``q - p`` between positions at a time; one number per pair leaves the cache.
 
     On 32 x 32 images about twice as fast as the reference from 8 x 32 pairs on, and about as fast for a handful.
+    A pooling inside the network combines neighbouring displacements: its result stays in memory, for a few pairs.
     """
 
     name = "displacement"
 
     def supports(self, plan: Plan, device: Any, dtype: np.dtype) -> Support:
-        """Accept stride-1 convolutions on 1-D and 2-D inputs up to global pooling, on CPU and a recent JAX."""
+        """Accept stride-1 convolutions and poolings side by side on 1-D and 2-D inputs, on CPU and a recent JAX."""
         reason = _refusal(plan, device)
         if reason is not None:
             return Support(False, reason)
@@ -61,16 +65,15 @@ def _refusal(plan: Plan, device: Any) -> str | None:
         return f"inputs have {len(canvas)} spatial axes, and it knows 1 and 2"
     if not any(op.kind == "pool" for op in plan.ops):
         return "without pooling only equal positions are needed, for which the reference is faster"
-    for op in plan.ops:
-        if op.kind == "pool" and not op.squeeze:
-            return f"{op.label} mixes displacements; only global pooling ends a run of convolutions"
-        if op.kind == "conv":
-            assert op.window is not None
-            if set(op.window.strides) != {1}:
-                return f"{op.label} has a stride, which mixes displacements"
-            if op.window.padding == "CIRCULAR" and op.spatial != canvas:
-                return f"{op.label} wraps around an image that an earlier layer made smaller"
-    return None
+    for op, size in zip(plan.ops, canvases(plan), strict=True):
+        if op.kind != "conv":
+            continue
+        assert op.window is not None
+        if set(op.window.strides) != {1}:
+            return f"{op.label} has a stride, which mixes displacements"
+        if op.window.padding == "CIRCULAR" and flat_sizes(op.spatial) != size:
+            return f"{op.label} wraps around an image that an earlier convolution made smaller"
+    return unfit(plan)
 
 
 class _Blocks(NamedTuple):
@@ -87,8 +90,8 @@ class _Blocks(NamedTuple):
 def _run(x1: Array, x2: Array | None, squares: Squares, *, plan: Plan) -> list[PairValue]:
     n1, n2 = x1.shape[0], x1.shape[0] if x2 is None else x2.shape[0]
     b1, b2, rows, columns, side_by_side = _cut(plan, n1, n2, x2 is None, x1.dtype)
-    first = image_maps(plan, x1, squares)
-    second = first if x2 is None else image_maps(plan, x2, squares)
+    first = _maps(plan, x1, squares)
+    second = first if x2 is None else _maps(plan, x2, squares)
 
     @jax.checkpoint  # derivatives recompute a block instead of keeping all of its layers for all blocks
     def block(at: tuple[Array, Array]) -> list[PairValue]:
@@ -119,10 +122,9 @@ def _run(x1: Array, x2: Array | None, squares: Squares, *, plan: Plan) -> list[P
 @partial(jax.jit, static_argnames=("plan",))
 def _diagonal(x: Array, squares: Squares, *, plan: Plan) -> list[PairValue]:
     n = x.shape[0]
-    side_by_side = n < _VECTOR
-    size = min(n, _few(plan) if side_by_side else min(2 * _VECTOR, _lanes(plan, x.dtype)))
+    size, side_by_side = _cut_alone(plan, n, x.dtype)
     count = -(-n // size)
-    maps = image_maps(plan, x, squares)
+    maps = _maps(plan, x, squares)
 
     def block(at: Array) -> list[PairValue]:
         some = take(maps, jnp.minimum(at * size + jnp.arange(size), n - 1))
@@ -132,18 +134,37 @@ def _diagonal(x: Array, squares: Squares, *, plan: Plan) -> list[PairValue]:
     return jax.tree.map(lambda a: a.reshape((count * size,))[:n], values)
 
 
+def _maps(plan: Plan, x: Array, squares: Squares) -> Images:
+    size, side_by_side = _cut_alone(plan, x.shape[0], x.dtype)
+    if side_by_side:  # only a few displacements inside one image matter
+        counts = [stage.count[1] for stage in stages(plan, alone=True).values()]
+        size = min(x.shape[0], max(1, 2 * _VECTOR // max(counts, default=1)))
+    return image_maps(plan, x, squares, size, side_by_side=side_by_side)
+
+
+def _cut_alone(plan: Plan, n: int, dtype: np.dtype) -> tuple[int, bool]:
+    """Return how many images meet themselves in one block, and whether displacements fill the vectors."""
+    side_by_side = n < _VECTOR or _stagewise(plan)
+    return min(n, _few(plan) if side_by_side else min(2 * _VECTOR, _lanes(plan, dtype))), side_by_side
+
+
 def _cut(plan: Plan, n1: int, n2: int, symmetric: bool, dtype: np.dtype) -> _Blocks:
     lanes = _lanes(plan, dtype)
     most1 = min(_FIRST, max(1, lanes // _VECTOR))
     b1 = min(most1, max(1, n1 // 16)) if symmetric else min(most1, n1)
     width = min(n1, n1 // 2 + b1) if symmetric else n2
-    side_by_side = width < _VECTOR
+    side_by_side = width < _VECTOR or _stagewise(plan)
     most2 = _few(plan) if side_by_side else max(1, min(_VECTOR, lanes // b1))
     count = -(-width // most2)
     b2 = -(-width // count)
     if b2 > 24:
         b2 = -(-b2 // 8) * 8  # whole vectors; a few pairs are computed twice
     return _Blocks(b1, b2, -(-n1 // b1), count, side_by_side)
+
+
+def _stagewise(plan: Plan) -> bool:
+    """Whether poolings need all displacements along columns at once; what they leave of a few pairs is in memory."""
+    return any(op.kind == "pool" and not op.squeeze for op in plan.ops)
 
 
 def _lanes(plan: Plan, dtype: np.dtype) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import reduce
 from typing import NamedTuple
 
@@ -12,7 +12,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from ntklab.engine._displacement_border import Reach, border_rows, border_sum, reaches, tile_mean, window_sum
+from ntklab.engine._displacement_border import Reach, border_rows, border_sum, reaches, window_sum
+from ntklab.engine._displacement_stages import is_inner, needed
 from ntklab.kernel import Op, PairValue, Plan, Squares, relu_dual
 
 Maps = Mapping[tuple[int, str], Float[Array, "..."]]
@@ -56,11 +57,11 @@ def wanted_maps(plan: Plan) -> list[tuple[int, str]]:
 
 
 def borders(
-    plan: Plan, canvas: tuple[int, int], di: Array, maps: Maps, side: int
+    plan: Plan, targets: Sequence[int], canvas: tuple[int, int], di: Array, maps: Maps, side: int
 ) -> dict[tuple[int, str], Float[Array, "..."]]:
     """Return, for every convolution that pads distances with zeros, what one image adds there, as far as rows say."""
     found: dict[tuple[int, str], Array] = {}
-    for i in needed(plan, "pool"):
+    for i in needed(plan, targets):
         op = plan.ops[i]
         if _pads_distance(op):
             variance = maps[op.inputs[0], "variance"]
@@ -71,50 +72,44 @@ def borders(
     return found
 
 
-def needed(plan: Plan, kind: str) -> list[int]:
-    """Return the operations on positions that all poolings, or all Flattens, of a plan rest on; themselves included."""
-    wanted = {i for i, op in enumerate(plan.ops) if op.kind == kind}
-    for i in reversed(range(len(plan.ops))):
-        if i in wanted:
-            wanted.update(plan.ops[i].inputs)
-    return sorted(wanted)
-
-
 def walk_tile(
     plan: Plan,
-    kind: str,
+    targets: Sequence[int],
     canvas: tuple[int, int],
     at: tuple[Array, Array],
     sides: Sides,
+    pooled: Mapping[int, PairValue],
+    same: Bool[Array, "b1 b2"],
     squares: Squares,
 ) -> list[PairValue]:
-    """Return what one displacement contributes to every ``pool`` or ``flatten`` of a plan, each ``(b1, b2)``."""
+    """Return what every pooling or Flatten among the targets reads at one displacement: tiles.
+
+    ``pooled`` are the means over windows that the stage begins with, ``same`` which pairs are of equal inputs.
+    """
     values: dict[int, PairValue] = {}
     windows: dict[tuple, list[list[Reach]]] = {}
-    found = []
-    for i in needed(plan, kind):
+    for i in needed(plan, targets):
         op = plan.ops[i]
         if op.kind == "input":
             values[i] = PairValue(_input(op, *sides.both(i, "pixels")), None)
-            continue
-        reads = _reads(plan, op, values, sides)
-        if op.kind == kind:
-            spatial = plan.ops[op.inputs[0]].spatial
-            found.append(jax.tree.map(lambda a, s=spatial: tile_mean(a, s, canvas, at), reads[0]))
-            continue
-        if op.kind == "conv":
-            values[i] = _conv(plan, i, reads[0], canvas, at, sides, squares, windows)
+        elif is_inner(op):
+            itself = same[None, None] & (at[0] == 0) & (at[1] == 0)
+            values[i] = jax.lax.optimization_barrier(_pooled(i, op, pooled[i], itself, sides))
+        elif op.kind == "conv":
+            (read,) = _reads(plan, op, values, sides)
+            values[i] = _conv(plan, i, read, canvas, at, sides, squares, windows)
         else:
             # one loop nest per operation: left alone, XLA recomputes a ReLU for every window that reads it
+            reads = _reads(plan, op, values, sides)
             values[i] = jax.lax.optimization_barrier(_elementwise(plan, i, reads, sides, squares))
-    return found
+    return [_reads(plan, plan.ops[i], values, sides)[0] for i in targets]
 
 
 def walk_numbers(
     plan: Plan,
     pooled: dict[int, PairValue],
     sides: Sides,
-    same: Bool[Array, "b1 b2"] | None,
+    same: Bool[Array, "b1 b2"],
     squares: Squares,
 ) -> list[PairValue]:
     """Return the plan's outputs, from the means over position pairs that pooling and Flatten take."""
@@ -123,14 +118,7 @@ def walk_numbers(
         if op.spatial:
             continue
         if i in pooled:
-            values[i] = pooled[i]
-            if op.kind == "pool" and op.distance:
-                left, right = sides.both(i, "within")
-                distance = pooled[i].cov - left - right
-                assert same is not None
-                # zero in value between equal inputs, with the derivatives that it has around there
-                distance = jnp.where(same, distance - jax.lax.stop_gradient(distance), distance)
-                values[i] = values[i]._replace(cov=distance)
+            values[i] = _pooled(i, op, pooled[i], same, sides)
             continue
         values[i] = _elementwise(plan, i, _reads(plan, op, values, sides), sides, squares)
     outputs = []
@@ -149,6 +137,16 @@ def _reads(plan: Plan, op: Op, values: Mapping[int, PairValue], sides: Sides) ->
             value = value._replace(cov=sides.covariance(j, value.cov))
         reads.append(value)
     return reads
+
+
+def _pooled(i: int, op: Op, mean: PairValue, itself: Bool[Array, "..."], sides: Sides) -> PairValue:
+    """Turn a mean distance between windows into the distance between their means."""
+    if op.kind != "pool" or not op.distance:
+        return mean
+    left, right = sides.both(i, "within")
+    distance = mean.cov - left - right
+    # zero in value between a window and itself, with the derivatives that it has around there
+    return mean._replace(cov=jnp.where(itself, distance - jax.lax.stop_gradient(distance), distance))
 
 
 def _elementwise(plan: Plan, i: int, reads: list[PairValue], sides: Sides, squares: Squares) -> PairValue:

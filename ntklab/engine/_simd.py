@@ -63,7 +63,7 @@ def _outputs(plan: Plan, diagonal: bool, x1: Array, x2: Array | None, squares: S
         shapes = [[out] * (1 + plan.ops[i].ntk) for _, i in plan.outputs]
         host = functools.partial(_on_host, plan, diagonal)
         return _named(jax.pure_callback(host, shapes, x1, x2, squares, vmap_method="sequential"))
-    return _named(jax.tree.map(jnp.asarray, _on_host(plan, diagonal, x1, x2, squares)))
+    return _named(jax.tree.map(jax.device_put, _on_host(plan, diagonal, x1, x2, squares)))
 
 
 def _named(values: list[list[Array]]) -> list[PairValue]:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from ntklab.engine._simd_images import follow
-from ntklab.engine._simd_numbers import all_bits, factors, neighbours
+from ntklab.engine._simd_numbers import aligned, all_bits, factors, neighbours
 from ntklab.engine._simd_program import Program, programs
 from ntklab.engine._simd_relu import CONSTANTS
+from ntklab.engine._simd_strips import Parallel, compute_dense
 from ntklab.engine._simd_walk import walk, workspace
 from ntklab.kernel import Plan
 
@@ -19,18 +19,20 @@ _IMAGE_BYTES = 64 << 20
 """What the planes of a block of images may take, on either side."""
 _PAIRS = 1 << 14
 """Pairs whose partial sums are kept at once."""
-
-Parallel = Callable[[Callable[[Any], None], Iterator[Any]], None]
+_GROUP = 4
+"""Without displacements, pairs of 4 and 4 images go through a layer together: each plane serves four pairs."""
 
 
 def compute(
     plan: Plan, x1: np.ndarray, x2: np.ndarray | None, squares: dict, diagonal: bool, parallel: Parallel
 ) -> list[list[np.ndarray]]:
     """Return covariance and tangent kernel, if any, of each output: ``(n1, n2)``, or ``(n1,)`` for the diagonal."""
+    if not plan.ops[0].spatial:
+        return compute_dense(plan, x1, x2, squares, diagonal, parallel)
     made = programs(plan)
     n1, n2 = len(x1), len(x1) if x2 is None else len(x2)
     shape = (n1,) if diagonal else (n1, n2)
-    out = [[np.empty(shape, np.float32) for _ in range(1 + plan.ops[i].ntk)] for _, i in plan.outputs]
+    out = [[aligned(shape) for _ in range(1 + plan.ops[i].ntk)] for _, i in plan.outputs]
     runs = [_Run(program, plan, squares, parallel) for program in made]
     for left, right in _blocks(min(run.block for run in runs), n1, n2, x2 is None, diagonal):
         sides = (x1[left], (x1 if x2 is None else x2)[right])
@@ -66,9 +68,11 @@ def _pairs(sides: tuple[np.ndarray, np.ndarray], same: bool, diagonal: bool) -> 
     if diagonal:
         return np.arange(n1), np.arange(n1)
     if same:
-        return np.triu_indices(n1)
-    i, j = np.indices((n1, n2))
-    return i.ravel(), j.ravel()
+        i, j = np.triu_indices(n1)
+    else:
+        i, j = (index.ravel() for index in np.indices((n1, n2)))
+    order = np.lexsort((j // _GROUP, i // _GROUP))
+    return i[order], j[order]
 
 
 class _Run:
@@ -86,8 +90,9 @@ class _Run:
         self.table = np.repeat(np.array(CONSTANTS, np.float32)[:, None], lanes, axis=1)
         self.rows, self.columns = program.size if program.displaced else (1, 1)
         self.y_row = self.padded + (width if program.displaced else 0)
+        self.group = 1 if program.displaced else _GROUP**2
         self.geometry = np.array(
-            [height, width, program.buffers, program.planes, self.columns, program.circular], np.int64
+            [height, width, program.buffers, program.planes, self.columns, program.circular, self.group], np.int64
         )
         self.neighbours = neighbours(program, self.columns, self.padded)
         self.valid = all_bits(np.arange(self.padded) < width)
@@ -136,13 +141,14 @@ class _Run:
         return (planes, border_planes), sums
 
     def _walk(self, own_x: tuple, own_y: tuple, i: np.ndarray, j: np.ndarray) -> np.ndarray:
+        program = self.program
         masks, borders, counts = self.neighbours
-        sums = np.zeros((len(i), self.rows, len(self.program.taps), 2))
+        sums = np.zeros((len(i), self.rows, len(program.taps), 2))
 
         def task(part: tuple[int, int, int, int]) -> None:
-            scratch = workspace(self.program.size[0], self.padded, self.program.buffers, self.program.planes)
+            scratch = workspace(program.size[0], self.padded, program.buffers, program.planes, self.group)
             walk(
-                self.witness, self.vectors, self.tangent, self.table, self.program.instructions, self.factors,
+                self.witness, self.vectors, self.tangent, self.table, program.instructions, self.factors,
                 self.geometry, masks, self.valid, borders, counts, own_x[0], own_y[0], own_x[1], own_y[1], i, j, *part,
                 scratch, sums,
             )  # fmt: skip
@@ -156,7 +162,7 @@ class _Run:
     def _parts(self, pairs: int) -> Iterator[tuple[int, int, int, int]]:
         """Cut the work: by pairs, and by rows of displacements where pairs are few."""
         if pairs >= 64:
-            size = max(1, min(256, pairs // 32))
+            size = max(16, min(256, pairs // 32))
             for k in range(0, pairs, size):
                 yield k, min(k + size, pairs), 0, self.rows
             return

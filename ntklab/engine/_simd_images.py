@@ -20,29 +20,26 @@ def _put(plane, values, height, width, copies):
 
 
 @njit(**_OPTIONS)
-def _box(v, out, rows, columns, height, width, circular):
-    """Sum windows along rows, then along columns; nothing outside the image unless it wraps."""
-    across = np.zeros((height, width))
+def _shifted(v, out, o, circular):
+    """Add rows ``i + o`` to rows ``i``; what is outside adds nothing unless it wraps."""
+    height, width = v.shape
     for i in range(height):
-        for j in range(width):
-            acc = 0.0
-            for o in range(-(columns // 2), columns // 2 + 1):
-                k = j + o
-                if circular:
-                    k %= width
-                if 0 <= k < width:
-                    acc += v[i, k]
-            across[i, j] = acc
-    for i in range(height):
-        for j in range(width):
-            acc = 0.0
-            for o in range(-(rows // 2), rows // 2 + 1):
-                k = i + o
-                if circular:
-                    k %= height
-                if 0 <= k < height:
-                    acc += across[k, j]
-            out[i, j] = acc
+        k = (i + o) % height if circular else i + o
+        if 0 <= k < height:
+            for j in range(width):
+                out[i, j] += v[k, j]
+
+
+@njit(**_OPTIONS)
+def _box(v, out, rows, columns, circular):
+    """Sum windows along rows, then along columns, and return the former."""
+    turned = np.ascontiguousarray(v.T)
+    across = np.zeros(turned.shape)
+    for o in range(-(columns // 2), columns // 2 + 1):
+        _shifted(turned, across, o, circular)
+    across = np.ascontiguousarray(across.T)
+    for o in range(-(rows // 2), rows // 2 + 1):
+        _shifted(across, out, o, circular)
     return across
 
 
@@ -73,7 +70,7 @@ def follow(
             elif op[0] == CONV:
                 out = np.zeros((height, width))
                 before = source.copy()
-                across = _box(before, out, op[3], op[4], height, width, circular)
+                across = _box(before, out, op[3], op[4], circular)
                 if borders:
                     _put(border_planes[n, op[7]], before, height, width, copies)
                     _put(border_planes[n, op[8]], across, height, width, copies)

@@ -48,6 +48,13 @@ def neighbours(program: Program, columns: int, padded: int) -> tuple[np.ndarray,
     return all_bits(inside).reshape((columns, 2 * program.reach, padded)), borders, counts
 
 
+def aligned(shape: tuple[int, ...]) -> np.ndarray:
+    """Return float32 memory that JAX takes over without a copy: it begins at a multiple of 64 bytes."""
+    whole = np.empty(math.prod(shape) + 16, np.float32)
+    first = -whole.ctypes.data % 64 // 4
+    return whole[first : first + math.prod(shape)].reshape(shape)
+
+
 def all_bits(where: np.ndarray) -> np.ndarray:
     """Return float32 masks: all bits set where true, none where false."""
     return np.where(where, np.uint32(0xFFFFFFFF), np.uint32(0)).view(np.float32)
@@ -74,16 +81,15 @@ def factors(program: Program, plan: Plan, squares: dict) -> tuple[np.ndarray, np
         if kind == INPUT:
             unit[target] = 1.0 / third
         elif kind == CONV:
-            op = plan.ops[i]
-            assert op.window is not None
-            numbers = squares[op.hyper]
-            gain = float(numbers["W_std"]) / math.prod(op.window.sizes)
+            numbers = squares[plan.ops[i].hyper]
+            gain = float(numbers["W_std"]) / (row[3] * row[4])
             whole = unit[source] * gain
             scale[n, 0] = _power_of_two(whole) if whole > 0.0 else 0.0
             before = whole / scale[n, 0] if whole > 0.0 else 1.0
             unit[target] = 0.5 * before if row[6] else before  # half if a ReLU follows
             bias[n] = float(numbers.get("b_std", 0.0)) / before
         elif kind == RELU:
+            scale[n, 0] = 1.0
             unit[target] = 0.5 * unit[source]
         elif kind == SUM:
             scale[n] = 1.0, unit[third] / unit[source]

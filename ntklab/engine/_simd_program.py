@@ -10,7 +10,7 @@ import numpy as np
 from ntklab.kernel import Op, Plan
 
 INPUT, CONV, RELU, SUM, TAP = range(5)
-"""Kinds of instruction."""
+"""Kinds of instruction; a dense layer is a CONV of one position."""
 FIELDS = 13
 """Numbers of an instruction: kind, buffer read, buffer written; channels (INPUT), rows of the filter (CONV), second
 buffer (SUM) or number of the tap (TAP); columns of the filter; trainable; a ReLU follows; variance and its row sums
@@ -30,7 +30,7 @@ class Program:
     ops : tuple of int
         The plan's operation behind each instruction; a fused ReLU counts to its convolution.
     taps : tuple of int
-        The squeezing operations of the plan whose sums come out.
+        What comes out: sums over positions at the squeezing operations of the plan; outputs of dense networks.
     displaced : bool
         Whether all displacements are walked, or only zero (Flatten).
     size : (int, int)
@@ -53,9 +53,14 @@ class Program:
 
 def decline(plan: Plan) -> str | None:
     """Return why no program exists for a plan, or None if one does."""
+    before_relu = _without_relu(plan)
     spatial = plan.ops[0].spatial
-    if not 1 <= len(spatial) <= 2:
-        return f"needs inputs with one or two spatial axes, this plan has {len(spatial)}"
+    if not spatial:
+        if any(before_relu[i] for _, i in plan.outputs):
+            return "an output without any activation, where distances lose digits of covariances"
+        return None
+    if len(spatial) > 2:
+        return f"needs inputs with at most two spatial axes, this plan has {len(spatial)}"
     paddings = set()
     for op in plan.ops:
         if not op.spatial:
@@ -75,7 +80,6 @@ def decline(plan: Plan) -> str | None:
             paddings.add(op.window.padding)
     if len(paddings) > 1:
         return "SAME and CIRCULAR padding in one network"
-    before_relu = _without_relu(plan)
     for op in plan.ops:
         if _squeezes(op) and before_relu[op.inputs[0]]:
             return "positions are pooled before any activation, where distances lose digits of covariances"
@@ -84,6 +88,8 @@ def decline(plan: Plan) -> str | None:
 
 def programs(plan: Plan) -> tuple[Program, ...]:
     """Return the programs of a plan that :func:`decline` accepts: one for all displacements, one for zero only."""
+    if not plan.ops[0].spatial:
+        return (_Builder(plan, sorted({i for _, i in plan.outputs}), False).build(),)
     kinds = {"pool": True, "flatten": False}
     made = []
     for kind, displaced in kinds.items():
@@ -91,6 +97,17 @@ def programs(plan: Plan) -> tuple[Program, ...]:
         if taps:
             made.append(_Builder(plan, taps, displaced).build())
     return tuple(made)
+
+
+def _two(sizes: tuple[int, ...]) -> tuple[int, int]:
+    """Return at most two sizes as two: missing ones, the first ones, are 1."""
+    height, width = (1, 1, *sizes)[-2:]
+    return height, width
+
+
+def _filter(op: Op) -> tuple[int, int]:
+    """Return rows and columns of an operation's filter."""
+    return _two(op.window.sizes if op.window is not None else ())
 
 
 def _squeezes(op: Op) -> bool:
@@ -115,77 +132,75 @@ class _Builder:
     def build(self) -> Program:
         plan = self.plan
         needed = self._needed()
-        readers = {i: [j for j in needed if i in plan.ops[j].inputs] for i in needed}
+        spatial = plan.ops[0].spatial
+        self.readers = {i: [j for j in needed if i in plan.ops[j].inputs] for i in needed}
         self.place: dict[int, int] = {}
         self.free: list[int] = []
-        self.buffers = 0
-        channels = plan.input_shape[-1]
-        self.planes, self.border_planes = channels, 0
-        left = {i: len(readers[i]) for i in needed}
-        fused: set[int] = set()
-        reach, circular = 1, False
+        self.buffers, self.border_planes, self.reach, self.circular = 0, 0, 1, False
+        self.planes = plan.input_shape[-1] if spatial else 0  # images are read as planes
+        self.left = {i: len(self.readers[i]) + (i in self.taps) for i in needed}
         for i in needed:
             op = plan.ops[i]
-            if i in fused:
-                continue
             if op.kind == "input":
-                self._add(i, INPUT, 0, self._take(i), channels)
-            elif op.kind == "conv":
-                assert op.window is not None
-                kh, kw = op.window.sizes if len(op.window.sizes) == 2 else (1, *op.window.sizes)
-                reach, circular = max(reach, kw // 2), op.window.padding == "CIRCULAR"
-                source = self.place[op.inputs[0]]
-                relu = len(readers[i]) == 1 and plan.ops[readers[i][0]].kind == "relu"
-                # the window reads neighbours of a row that it would already have overwritten
-                in_place = kw > 1 or kh == 1
-                if in_place:
-                    self._release(op.inputs[0], left)
-                result = readers[i][0] if relu else i
-                target = self._take(result)
-                if not in_place:
-                    self._release(op.inputs[0], left)
-                borders = self.displaced and not circular
-                before = (0, 0)
-                if borders:
-                    before = (self.border_planes, self.border_planes + 1)
-                    self.border_planes += 2
-                after = (self._plane(relu or op.trainable), self._plane(relu))
-                self._add(i, CONV, source, target, kh, kw, op.trainable, relu, *before, *after)
-                if relu:
-                    fused.add(result)
-                    left[i] = 0
+                self._add(i, INPUT, 0, self._take(i), plan.input_shape[-1])
+            elif op.kind in ("conv", "dense"):
+                self._weights(i, op)
             elif op.kind == "relu":
-                source = self.place[op.inputs[0]]
-                self._release(op.inputs[0], left)
-                self._add(i, RELU, source, self._take(i), 0, 0, 0, 1, 0, 0, self._plane(True), self._plane(True))
+                if i not in self.place:
+                    source = self.place[op.inputs[0]]
+                    self._release(op.inputs[0])
+                    self._add(i, RELU, source, self._take(i), 0, 0, 0, 1, 0, 0, self._plane(True), self._plane(True))
             elif op.kind == "sum":
-                self._sum(i, op, left)
+                self._sum(i, op)
             else:
                 self._add(i, TAP, self.place[op.inputs[0]], 0, self.taps.index(i))
-                self._release(op.inputs[0], left)
-        self._chain(readers)
-        spatial = plan.ops[0].spatial
+                self._release(op.inputs[0])
+            if i in self.taps and not spatial:
+                self._add(i, TAP, self.place[i], 0, self.taps.index(i), 0, 0, 0, 0, 0, self._plane(True))
+                self._release(i)
+        self._chain()
         return Program(
             instructions=np.array(self.rows, np.int64),
             ops=tuple(self.ops),
             taps=tuple(self.taps),
             displaced=self.displaced,
-            size=spatial if len(spatial) == 2 else (1, spatial[0]),
+            size=_two(spatial),
             planes=self.planes,
             border_planes=self.border_planes,
             buffers=self.buffers,
-            reach=reach,
-            circular=circular,
+            reach=self.reach,
+            circular=self.circular,
         )
 
-    def _chain(self, readers: dict[int, list[int]]) -> None:
+    def _weights(self, i: int, op: Op) -> None:
+        """Add a convolution or a dense layer, with the ReLU that alone reads it."""
+        kh, kw = _filter(op)
+        if op.window is not None:
+            self.reach, self.circular = max(self.reach, kw // 2), op.window.padding == "CIRCULAR"
+        relu = self.left[i] == 1 and i not in self.taps and self.plan.ops[self.readers[i][0]].kind == "relu"
+        source = self.place[op.inputs[0]]
+        # the window reads neighbours of a row that it would already have overwritten
+        in_place = kw > 1 or kh == 1
+        if in_place:
+            self._release(op.inputs[0])
+        target = self._take(self.readers[i][0] if relu else i)
+        if not in_place:
+            self._release(op.inputs[0])
+        before = (0, 0)
+        if self.displaced and not self.circular:
+            before = (self.border_planes, self.border_planes + 1)
+            self.border_planes += 2
+        after = (self._plane(relu or op.trainable), self._plane(relu))
+        self._add(i, CONV, source, target, kh, kw, op.trainable, relu, *before, *after)
+
+    def _chain(self) -> None:
         """Mark 3 x 3 convolutions whose only reader is a 3-wide one that comes next."""
         for n, (row, after) in enumerate(zip(self.rows, self.rows[1:], strict=False)):
             if row[0] == after[0] == CONV and row[3] == row[4] == after[4] == 3 and row[5] and row[6]:
-                result = readers[self.ops[n]][0]
+                result = self.readers[self.ops[n]][0]
                 window = self.plan.ops[self.ops[n]].window
                 assert window is not None
-                if len(readers[result]) == 1 and after[1] == row[2] and window.padding == "SAME":
+                if len(self.readers[result]) == 1 and after[1] == row[2] and window.padding == "SAME":
                     row[12] = after[11] = 1
 
     def _needed(self) -> list[int]:
@@ -195,14 +210,14 @@ class _Builder:
                 wanted |= set(self.plan.ops[i].inputs)
         return sorted(wanted)
 
-    def _sum(self, i: int, op: Op, left: dict[int, int]) -> None:
+    def _sum(self, i: int, op: Op) -> None:
         """Add branches two by two; the unit of the result is that of the first."""
         first = self.place[op.inputs[0]]
         target = self._take(i)
         for n, other in enumerate(op.inputs[1:]):
             self._add(i, SUM, first if n == 0 else target, target, self.place[other])
         for j in op.inputs:
-            self._release(j, left)
+            self._release(j)
 
     def _add(self, op: int, *numbers: int) -> None:
         self.rows.append([int(n) for n in numbers] + [0] * (FIELDS - len(numbers)))
@@ -221,7 +236,7 @@ class _Builder:
         self.place[value] = self.free.pop()
         return self.place[value]
 
-    def _release(self, value: int, left: dict[int, int]) -> None:
-        left[value] -= 1
-        if left[value] == 0:
+    def _release(self, value: int) -> None:
+        self.left[value] -= 1
+        if self.left[value] == 0:
             self.free.append(self.place[value])

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, cast
 
+import numpy as np
 from llvmlite import ir
-from numba import types
+from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic as numba_intrinsic
 from numba.extending import models, register_model
@@ -52,6 +53,12 @@ def _function(builder, name: str, like: Vector, arguments: int):
     return cgutils.get_or_insert_function(builder.module, signature, f"llvm.{name}.v{like.lanes}f32")
 
 
+@njit(forceinline=True)
+def address(a):
+    """Return where an array begins. (NumPy's is unsigned; adding a signed number to that would make a float.)"""
+    return np.int64(a.ctypes.data)
+
+
 @intrinsic
 def zero(typing, witness):
     """Return the zero vector with as many lanes as the witness has elements."""
@@ -63,6 +70,17 @@ def zero(typing, witness):
 def splat(typing, value, like):
     """Return a vector of one repeated float32."""
     return like(types.float32, like), lambda context, builder, sig, args: _splat(builder, args[0], sig.return_type)
+
+
+@intrinsic
+def spread(typing, address, like):
+    """Return a vector of the one float32 at an address."""
+
+    def generate(context, builder, sig, args):
+        value = builder.load(builder.inttoptr(args[0], ir.FloatType().as_pointer()))
+        return _splat(builder, value, sig.return_type)
+
+    return like(types.int64, like), generate
 
 
 @intrinsic

@@ -35,14 +35,25 @@ Squares = Mapping[str, Mapping[str, Float[Array, ""]]]
 _GROUPS = {Carry.NUMBER: 0, Carry.EQUAL: 1, Carry.ALL: 2}
 
 
-def image_pass(plan: Plan, x: Float[Array, "b *shape"], squares: Squares) -> list[ImageValue | None]:
+def image_pass(
+    plan: Plan,
+    x: Float[Array, "b *shape"],
+    squares: Squares,
+    within: Mapping[int, Float[Array, "b *P"]] | None = None,
+) -> list[ImageValue | None]:
     """Return, for every operation of the plan, what each input carries alone (None where nothing).
 
-    Distances between an input's own positions serve the pass itself and are not returned.
+    Distances between an input's own positions serve the pass itself and are not returned. An engine that follows
+    them in its own way gives what poolings need of them, ``within``; what rests on a pooling missing there is None.
     """
     values: list[ImageValue | None] = []
-    for op in plan.ops:
-        values.append(_image_value(op, plan, x, values, squares) if op.image is not None else None)
+    for i, op in enumerate(plan.ops):
+        known = op.image is not None
+        if within is not None:
+            known &= all(values[j] is not None for j in op.inputs) and (op.kind != "pool" or i in within)
+        given = None if within is None else within.get(i)
+        follow = within is None
+        values.append(_image_value(op, plan, x, values, squares, given, follow) if known else None)
     return [value and value._replace(distance=None) for value in values]
 
 
@@ -121,15 +132,18 @@ def _image_value(
     x: Float[Array, "b *shape"],
     values: list[ImageValue | None],
     squares: Squares,
+    within: Float[Array, "b *P"] | None,
+    follow: bool,
 ) -> ImageValue:
+    """Return what inputs carry alone: distances only with ``follow``; else poolings need ``within``."""
     if op.kind == "input":
         variance = jnp.mean(jnp.square(x), axis=-1)
-        distance = input_distance(x, x, Carry.ALL, block=False) if op.image is Carry.ALL else None
+        distance = input_distance(x, x, Carry.ALL, block=False) if follow and op.image is Carry.ALL else None
         return ImageValue(variance, safe_sqrt(variance), distance)
     reads = [value for j in op.inputs if (value := values[j]) is not None]
     carries = [_reading(op, plan.ops[j]) for j in op.inputs]
-    within = distance = None
-    if op.kind == "pool" or op.image is Carry.ALL:
+    distance = None
+    if follow and (op.kind == "pool" or op.image is Carry.ALL):
         sides = [Sides(r, r, c, block=False) for r, c in zip(reads, carries, strict=True)]
         apart_from_itself = [r.distance for r in reads if r.distance is not None]
         if op.kind == "relu":
@@ -145,11 +159,13 @@ def _image_value(
     else:
         variance = _add(_linear(op, r.variance, flat, squares) for r in reads) + _bias(op, squares)
     if op.kind == "pool":
-        assert distance is not None
-        within = 0.5 * diagonal(distance, len(op.spatial))
+        if distance is not None:
+            within = 0.5 * diagonal(distance, len(op.spatial))
+        assert within is not None
         variance = variance - within
-        pooled = ImageValue(variance, variance, None, within)
-        distance = _remove_within(distance, Sides(pooled, pooled, Carry.ALL, block=False), jnp.ones((), bool))
+        if distance is not None:
+            pooled = ImageValue(variance, variance, None, within)
+            distance = _remove_within(distance, Sides(pooled, pooled, Carry.ALL, block=False), jnp.ones((), bool))
     return ImageValue(variance, safe_sqrt(variance), distance if op.image is Carry.ALL else None, within)
 
 

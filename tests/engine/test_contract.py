@@ -14,6 +14,7 @@ from tests.oracles import cntk_numpy
 
 same = Conv(3, padding="SAME", W_std=1.3, b_std=0.3)
 pool = AvgPool(2, strides=2)
+row = Conv((3,), padding="SAME", W_std=1.2)
 
 CASES = (
     Case("cntk gap", zoo.cntk(4, "gap"), (8, 8, 3), 5),
@@ -22,6 +23,9 @@ CASES = (
     Case("biases", Serial(same, Relu(), same, Relu(), GlobalAvgPool(), Dense(b_std=0.1)), (5, 6, 2), 5),
     Case("strides", Serial(Conv((3, 2), strides=(1, 2)), Relu(), Conv(2), Relu(), Flatten()), (7, 8, 2), 5),
     Case("pooling inside", Serial(same, Relu(), pool, same, Relu(), pool, Flatten(), Dense()), (8, 8, 3), 5),
+    Case(
+        "pooling 1-D", Serial(Conv((3,)), Relu(), AvgPool((2,), strides=(2,)), row, Relu(), GlobalAvgPool()), (8, 2), 5
+    ),
     Case("pooling odd", Serial(same, Relu(), AvgPool(2, padding="SAME"), same, Relu(), GlobalAvgPool()), (5, 7, 2), 5),
     Case("1-D", Serial(Conv((3,), padding="CIRCULAR"), Relu(), Conv((2,)), Relu(), GlobalAvgPool()), (9, 2), 6),
     Case("3-D", Serial(Conv((2, 2, 2)), Relu(), Flatten(), Dense()), (3, 4, 3, 2), 5),
@@ -33,7 +37,7 @@ CASES = (
     Case("untrained", Serial(Dense(trainable=False), Relu(), Dense(trainable=False)), (6,), 5),
 )
 FAMILY = {"short": zoo.cntk(2, "gap"), "long": zoo.cntk(3, "gap")}
-FEW = [case for case in CASES if case.name in ("cntk gap odd", "pooling odd", "dense")]
+FEW = [case for case in CASES if case.name in ("cntk gap odd", "pooling 1-D", "pooling odd", "dense")]
 
 
 def supported(cases, dtypes=("float64", "float32")):

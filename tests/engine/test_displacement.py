@@ -13,7 +13,7 @@ from ntklab.engine import _displacement as engine_module
 from ntklab.engine._displacement import Displacement
 from ntklab.engine._reference import Reference
 from ntklab.kernel import lower
-from ntklab.spec import AvgPool, Conv, Dense, GlobalAvgPool, Parallel, Relu, Residual, Serial, zoo
+from ntklab.spec import AvgPool, Conv, Dense, Flatten, GlobalAvgPool, Parallel, Relu, Residual, Serial, zoo
 from ntklab.testing import assert_close, made_up_inputs, tolerance
 
 same = Conv(3, padding="SAME", W_std=1.3, b_std=0.3)
@@ -64,14 +64,45 @@ NETWORKS = {
         (4, 5, 2),
     ),
 }
+pool = AvgPool(2, strides=2)
+NETWORKS |= {
+    "pooling twice": (Serial(same, Relu(), pool, same, Relu(), pool, Flatten(), Dense()), (8, 8, 2)),
+    "pooling, then global pooling": (
+        Serial(Conv(3, padding="CIRCULAR"), Relu(), AvgPool((3, 2), strides=(3, 2)), same, Relu(), GlobalAvgPool()),
+        (9, 8, 2),
+    ),
+    "pooling, then equal positions": (
+        Serial(same, Relu(), Conv(2), Relu(), AvgPool((2, 3), strides=(2, 3)), same, Relu(), Flatten(), Dense()),
+        (16, 18, 2),
+    ),
+    "pooling on two paths": (
+        Serial(
+            same,
+            Relu(),
+            Parallel(Serial(pool, pool, same), Serial(AvgPool(4, strides=4), Conv(1))),
+            Relu(),
+            GlobalAvgPool(),
+            Dense(),
+            Relu(),
+            Dense(),
+        ),
+        (8, 8, 2),
+    ),
+    "1-D pooling of what is left": (
+        Serial(Conv((2,)), Relu(), AvgPool((3,), strides=(3,)), Conv((3,), padding="SAME"), Relu(), GlobalAvgPool()),
+        (12, 2),
+    ),
+}
 each_network = pytest.mark.parametrize("name", NETWORKS)
-few_networks = pytest.mark.parametrize("name", ["zero padding", "no padding, then zeros", "1-D", "a head with ReLU"])
+FEW = ("zero padding", "no padding, then zeros", "1-D", "a head with ReLU", "pooling, then global pooling")
+few_networks = pytest.mark.parametrize("name", FEW)
+subtracting = ("a head with ReLU", "ReLU on pooled Gaussians", *(name for name in NETWORKS if "pooling" in name))
 
 
 def hard_inputs(name):
     """Inputs in general position, a near-duplicate, an identical pair and a flat image."""
     x = made_up_inputs(5, NETWORKS[name][1]).copy()
-    if name not in ("a head with ReLU", "ReLU on pooled Gaussians"):  # there pooling subtracts, in every engine
+    if name not in subtracting:  # there pooling subtracts, in every engine
         x[2] = x[1] + 1e-6 * x[2]
     x[3] = x[0]
     x[4] = 1.0
@@ -183,7 +214,14 @@ def test_a_symmetric_kernel_of_many_inputs_is_the_rectangular_one(count):
     compare([symmetric], [whole], (norms, norms), "float64")
 
 
-@pytest.mark.parametrize(("name", "symmetric"), [("no padding, then zeros", False), ("ReLU on pooled Gaussians", True)])
+GRADIENTS = [
+    ("no padding, then zeros", False),
+    ("ReLU on pooled Gaussians", True),
+    ("1-D pooling of what is left", True),
+]
+
+
+@pytest.mark.parametrize(("name", "symmetric"), GRADIENTS)
 def test_gradients_agree_with_the_reference_also_at_equal_inputs(name, symmetric):
     network, shape = NETWORKS[name]
     plan = lower(network, shape)
@@ -223,7 +261,9 @@ def test_the_blocks_of_a_symmetric_kernel_meet_every_pair(count):
 
 DECLINED = {
     "a stride": (Serial(Conv(3, strides=(2, 2)), Relu(), GlobalAvgPool()), (7, 7, 2), "stride"),
-    "pooling inside": (Serial(Conv(3), AvgPool(2, strides=2), GlobalAvgPool()), (8, 8, 2), "mixes displacements"),
+    "overlapping windows": (Serial(Conv(3), AvgPool(2), GlobalAvgPool()), (8, 8, 2), "side by side"),
+    "windows that do not fit": (Serial(Conv(1), AvgPool(2, strides=2), GlobalAvgPool()), (7, 8, 2), "does not divide"),
+    "windows of one": (Serial(Conv(1), AvgPool(1), GlobalAvgPool()), (4, 4, 2), "as it is"),
     "equal positions": (zoo.cntk(3, "none"), (8, 8, 3), "equal positions"),
     "three axes": (Serial(Conv((2, 2, 2)), Relu(), GlobalAvgPool()), (3, 3, 3, 1), "3 spatial axes"),
     "vectors": (zoo.fc(2), (5,), "0 spatial axes"),

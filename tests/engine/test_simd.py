@@ -21,6 +21,7 @@ TOLERANCE = 4e-7
 conv = Conv(3, padding="SAME", W_std=1.3, b_std=0.3)
 untrained = Conv(3, padding="SAME", trainable=False)
 last = Conv(3, padding="SAME", b_std=0.1)
+wide, narrow = Dense(W_std=1.3, b_std=0.4), Dense(W_std=0.6, trainable=False)
 CASES = (
     Case("two vectors a row", zoo.plain_cnn(3, "gap"), (17, 18, 3), 4),
     Case("one lane too many", zoo.plain_cnn(3, "gap"), (4, 9, 2), 5),
@@ -68,6 +69,12 @@ CASES = (
         5,
     ),
     Case("70 layers", zoo.plain_cnn(70, "gap"), (3, 4, 1), 5),
+    Case("dense", zoo.fc(5), (700,), 9),
+    Case("dense, more than a strip and a tile", zoo.fc(3, b_std=0.2), (2,), 150),
+    Case("dense, residual", Serial(Dense(b_std=0.1), Residual(Relu(), wide, Relu(), Dense()), Relu(), wide), (7,), 9),
+    Case("dense, three branches", Serial(wide, Relu(), Parallel(wide, Dense(), narrow), Relu(), narrow), (7,), 9),
+    Case("dense, linear layers in a row", Serial(wide, narrow, wide, Relu(), narrow, wide), (7,), 9),
+    Case("dense, an activation at the end", Serial(wide, Relu()), (7,), 9),
 )
 
 
@@ -103,6 +110,24 @@ def test_an_entry_does_not_depend_on_what_else_is_computed():
         np.testing.assert_array_equal(block, whole[name][:3, 5:8])
     for name, diagonal in values(kfn.diagonal(x)).items():
         np.testing.assert_array_equal(diagonal, np.diag(whole[name]))
+
+
+def test_an_entry_of_a_dense_network_does_not_depend_on_what_else_is_computed():
+    kfn = ntklab.compile(zoo.fc(3), (300,), engine="simd")
+    x = made_up_inputs(140, (300,))
+    whole = values(kfn(x))
+    for name, block in values(kfn(x[5:50], x[130:])).items():
+        np.testing.assert_array_equal(block, whole[name][5:50, 130:])
+    for name, diagonal in values(kfn.diagonal(x)).items():
+        np.testing.assert_array_equal(diagonal, np.diag(whole[name]))
+
+
+def test_one_kernel_of_a_dense_network_alone_is_the_same():
+    x = made_up_inputs(20, (30,))
+    both = ntklab.compile(zoo.fc(3), (30,), engine="simd")(x)
+    for word in ("nngp", "ntk"):
+        alone = ntklab.compile(zoo.fc(3), (30,), engine="simd", get=(word,))(x)
+        np.testing.assert_array_equal(alone.values[word], both.values[word])
 
 
 def test_calls_from_several_threads_give_the_same_numbers():
@@ -171,7 +196,7 @@ def test_neighbours_count_every_position_of_a_window_once():
 @pytest.mark.parametrize(
     ("network", "shape", "reason"),
     [
-        (zoo.fc(2), (5,), "spatial axes"),
+        (Serial(Dense(), Dense()), (5,), "without any activation"),
         (Serial(Conv((2, 2, 2)), Relu(), Flatten(), Dense()), (3, 3, 3, 1), "3"),
         (zoo.myrtle(5), (32, 32, 3), "AvgPool 2x2/2x2 .* changes the resolution"),
         (Serial(Conv(3, strides=2, padding="SAME"), Relu(), GlobalAvgPool()), (6, 6, 1), "strides"),

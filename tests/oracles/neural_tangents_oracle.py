@@ -58,13 +58,19 @@ def kernels(network, x1, x2=None):
     It has no untrained layers. Between coinciding inputs it loses half the digits: it takes the square root of
     a rounded ``1 - c**2`` there.
     """
-    stax, _ = load()
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it assumes branches to be independent, and says so
-        kernel_fn = _to_stax(stax, network)[2]
-        both = jax.jit(lambda a, b: kernel_fn(a, b, get=("nngp", "ntk")), static_argnums=(1,) if x2 is None else ())
+        both = compiled(network, ("nngp", "ntk"))
         nngp, ntk = both(jax.numpy.asarray(x1), None if x2 is None else jax.numpy.asarray(x2))
     return np.asarray(nngp), np.asarray(ntk)
+
+
+def compiled(network, get):
+    """Return its kernel function of ``(x1, x2)``, jitted; ``x2=None`` for the symmetric case."""
+    stax, _ = load()
+    kernel_fn = _to_stax(stax, network)[2]
+    two, one = jax.jit(lambda a, b: kernel_fn(a, b, get=get)), jax.jit(lambda a: kernel_fn(a, None, get=get))
+    return lambda x1, x2=None: one(x1) if x2 is None else two(x1, x2)
 
 
 def _to_stax(stax, layer):
