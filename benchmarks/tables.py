@@ -1,4 +1,4 @@
-"""Write the tables of README.md and docs/engines.md from the records; tests/test_tables.py checks that they agree.
+"""Write the tables of PAGES from the records; tests/test_tables.py checks that they agree.
 
 python benchmarks/tables.py
 """
@@ -72,7 +72,7 @@ def engines(results: Path) -> str:
     record = Record.load(results / "costs-cpu.json")
     lines += [
         "",
-        f"{_machine(record)}; `engine=\"auto\"`.",
+        f'{_machine(record)}; `engine="auto"`.',
         "",
         "| kernel | engine | pairs | ms per entry | error |",
         "|---|---|---|---|---|",
@@ -84,12 +84,30 @@ def engines(results: Path) -> str:
     return "\n".join(lines) + "\n"
 
 
+def solvers(results: Path) -> str:
+    """Return the tables of docs/solvers.md."""
+    record = Record.load(results / "solvers.json")
+    s, r = record.settings, record.results
+    lines = [
+        f"$N$ = {s['n']:,}, {s['outputs']} outputs, {record.environment['cores']} cores, best of {s['repeats']} runs:",
+        "",
+        "| what | seconds | memory beside $K$, in $N^2$ | error of predictions |",
+        "|---|---|---|---|",
+    ]
+    for run in r["runs"]:
+        if "missing" not in run:
+            error = "" if run["error"] is None else f"{run['error']:.0e}"
+            lines.append(f"| {run['name']} | {min(run['seconds']):.2f} | {run['memory']:.2f} | {error} |")
+    lines += ["", "| ratio | |", "|---|---|", *(f"| {name} | {value:.2f} |" for name, value in r["ratios"].items())]
+    return "\n".join(lines) + "\n"
+
+
 def _machine(record: Record) -> str:
     environment = record.environment
     return f"{environment['cores']} cores, jax {environment['packages']['jax']}, {record.settings['rounds']} rounds"
 
 
-PAGES = {"README.md": readme, "docs/engines.md": engines}
+PAGES = {"README.md": readme, "docs/engines.md": engines, "docs/solvers.md": solvers}
 
 
 def update(text: str, tables: str) -> str:

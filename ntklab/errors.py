@@ -1,6 +1,6 @@
-"""Every error that ntklab raises on purpose, in one place; this module imports nothing.
+"""Every error that ntklab raises on purpose, and its one warning; this module imports nothing.
 
-Each message says what was given, what is needed and what to do. All classes derive from
+Each message says what was given, what is needed and what to do. All errors derive from
 :class:`NtklabError`, so one ``except`` catches them; bad arguments are also ``ValueError``.
 """
 
@@ -27,6 +27,10 @@ class EngineError(NtklabError, RuntimeError):
 
 class SolveError(NtklabError, ArithmeticError):
     """A linear system or a training run that came to no result: singular, indefinite, diverged or not finite."""
+
+
+class PrecisionWarning(UserWarning):
+    """The precision that a matrix is stored in cannot carry the ridge that was asked for."""
 
 
 class MissingExtraError(NtklabError, ImportError):

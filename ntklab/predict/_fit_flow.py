@@ -7,9 +7,12 @@ from jaxtyping import Float
 from numpy.typing import ArrayLike
 
 from ntklab.errors import InputError
+from ntklab.predict._dynamics import Dynamics, Flow
 from ntklab.predict._flow import GradientFlow
 from ntklab.predict._inputs import real_array
-from ntklab.solve import Spectrum, eigendecompose
+from ntklab.solve import Ridge, Spectrum, eigendecompose
+
+_FLOW, _NO_RIDGE = Flow(), Ridge.none()
 
 
 class FlowPrediction(NamedTuple):
@@ -24,9 +27,11 @@ def fit_flow(
     targets: ArrayLike,
     f0_train: ArrayLike | None = None,
     *,
+    dynamics: Dynamics = _FLOW,
+    ridge: Ridge = _NO_RIDGE,
     overwrite: bool = False,
 ) -> GradientFlow:
-    """Gradient flow on 1/2 sum_i ||f(x_i) - y_i||^2 from f_0, in closed form.
+    """Training on 1/2 sum_i ||f(x_i) - y_i||^2 from f_0, in closed form: gradient flow, momentum or steps.
 
     Parameters
     ----------
@@ -38,6 +43,11 @@ def fit_flow(
     f0_train
         Outputs f_0(X) before training, of the shape of the targets. The default is f_0 = 0, the kernel
         predictor alone.
+    dynamics
+        :class:`Flow` (the default), :class:`MomentumFlow`, or :class:`Descent` for real steps.
+    ridge
+        Weight decay towards the initial weights: the loss gains lambda/2 ||theta - theta_0||^2, and the end is
+        ridge regression. None by default.
     overwrite
         Whether the memory of `k_train` may be used; see :func:`ntklab.solve.eigendecompose`.
 
@@ -79,6 +89,8 @@ def fit_flow(
         f0_train=initial,
         modes=spectrum.eigenvectors.T @ (wanted - initial),
         initially_zero=f0_train is None,
+        dynamics=dynamics,
+        ridge_absolute=spectrum.absolute(ridge),
     )
 
 
@@ -89,6 +101,9 @@ def gradient_flow(
     times: ArrayLike,
     f0_train: ArrayLike | None = None,
     f0_test: ArrayLike | None = None,
+    *,
+    dynamics: Dynamics = _FLOW,
+    ridge: Ridge = _NO_RIDGE,
 ) -> FlowPrediction:
     """Predictions of gradient flow at training and test points, in one call.
 
@@ -107,6 +122,8 @@ def gradient_flow(
         One time t >= 0 or a vector (T,) of them; ``inf`` allowed.
     f0_train, f0_test
         Initial outputs at both sets of points, both or neither; zero by default.
+    dynamics, ridge
+        As for :func:`fit_flow`.
 
     Returns
     -------
@@ -127,5 +144,5 @@ def gradient_flow(
     array([[0.748393],
            [1.      ]])
     """
-    flow = fit_flow(k_train, targets, f0_train)
+    flow = fit_flow(k_train, targets, f0_train, dynamics=dynamics, ridge=ridge)
     return FlowPrediction(train=flow.train(times), test=flow.test(k_test_train, times, f0_test))

@@ -1,4 +1,4 @@
-"""Closed form of gradient flow on the squared loss, at any time, from one eigendecomposition."""
+"""Closed form of training on the squared loss, at any time, from one eigendecomposition."""
 
 from dataclasses import dataclass, field
 
@@ -7,8 +7,9 @@ from jaxtyping import Float
 from numpy.typing import ArrayLike
 
 from ntklab.errors import InputError
+from ntklab.predict._dynamics import Dynamics
 from ntklab.predict._inputs import cross_kernel, product, real_array
-from ntklab.predict._modes import exponents, gain, require_limit, time_array
+from ntklab.predict._modes import require_limit, time_array
 from ntklab.solve import Spectrum, Status
 
 
@@ -21,7 +22,8 @@ class GradientFlow:
         df_t(x)/dt = -k(x, X) (f_t(X) - Y),
         f_t(x) = f_0(x) + k(x, X) alpha(t),    alpha(t) = V [(1 - e^{-w t}) / w] V^T (Y - f_0(X)),
 
-    with t in place of the bracket where w = 0.
+    with t in place of the bracket where w = 0. Other dynamics replace the bracket (:meth:`Dynamics.gain`); a ridge
+    lambda, weight decay towards the initial weights, replaces w by w + lambda in it.
 
     Attributes
     ----------
@@ -33,6 +35,10 @@ class GradientFlow:
         V^T (Y - f_0(X)), of the same shape: what is to be learned, per eigenvector.
     initially_zero
         Whether f_0 = 0 was assumed because no initial function was given.
+    dynamics
+        :class:`Flow`, :class:`MomentumFlow` or :class:`Descent`; times are steps for the last.
+    ridge_absolute
+        Lambda, in the units of K.
 
     Notes
     -----
@@ -46,6 +52,8 @@ class GradientFlow:
     f0_train: Float[np.ndarray, "n *c"] = field(repr=False)
     modes: Float[np.ndarray, "n *c"] = field(repr=False)
     initially_zero: bool
+    dynamics: Dynamics
+    ridge_absolute: float
 
     @property
     def status(self) -> Status:
@@ -53,7 +61,7 @@ class GradientFlow:
         return self.spectrum.status
 
     def train(self, times: ArrayLike) -> Float[np.ndarray, "..."]:
-        """Predictions f_t(X) = f_0(X) + V (1 - e^{-w t}) V^T (Y - f_0(X)) at the training points.
+        """Predictions f_t(X) = f_0(X) + K alpha(t) at the training points: V (1 - e^{-w t}) V^T (Y - f_0(X)) of a flow.
 
         Parameters
         ----------
@@ -69,6 +77,8 @@ class GradientFlow:
         ------
         InputError
             A time is negative or NaN, or `times` has more than one axis.
+        SolveError
+            Steps of :class:`Descent` diverge.
 
         Examples
         --------
@@ -81,7 +91,7 @@ class GradientFlow:
                [1.      , 1.      ]])
         """
         moments = time_array(times)
-        learned = np.stack([-np.expm1(exponents(self.spectrum.eigenvalues, t)) for t in np.atleast_1d(moments)])
+        learned = self.spectrum.eigenvalues * self.gains(moments)
         return self.f0_train + self._in_data_space(learned, moments.shape)
 
     def dual(self, times: ArrayLike) -> Float[np.ndarray, "..."]:
@@ -102,6 +112,8 @@ class GradientFlow:
         ------
         InputError
             A time is negative or NaN, or `times` has more than one axis.
+        SolveError
+            Steps of :class:`Descent` diverge.
 
         Examples
         --------
@@ -111,8 +123,7 @@ class GradientFlow:
         array([1. , 0.5])
         """
         moments = time_array(times)
-        gains = np.stack([gain(self.spectrum.eigenvalues, t) for t in np.atleast_1d(moments)])
-        return self._in_data_space(gains, moments.shape)
+        return self._in_data_space(self.gains(moments), moments.shape)
 
     def test(
         self, k_test_train: ArrayLike, times: ArrayLike, f0_test: ArrayLike | None = None
@@ -161,7 +172,7 @@ class GradientFlow:
         kernel = cross_kernel(k_test_train, self.spectrum.size)
         initial = self._initial_test(f0_test, kernel.shape[0])
         moments = time_array(times)
-        if np.isinf(moments).any():
+        if np.isinf(moments).any() and self.ridge_absolute == 0:
             require_limit(self.spectrum, self.modes, kernel)
         dual = self.dual(moments)
         if moments.ndim == 0:
@@ -170,6 +181,11 @@ class GradientFlow:
         columns = np.moveaxis(dual, 0, 1).reshape(self.spectrum.size, -1)
         learned = product(kernel, columns).reshape(kernel.shape[0], moments.size, *dual.shape[2:])
         return initial + np.moveaxis(learned, 1, 0)
+
+    def gains(self, times: Float[np.ndarray, "*t"]) -> Float[np.ndarray, "t n"]:
+        """:meth:`Dynamics.gain` of every eigenvalue, ridge included, one row per time."""
+        rates = self.spectrum.eigenvalues + self.ridge_absolute
+        return np.stack([self.dynamics.gain(rates, float(t)) for t in np.atleast_1d(times)])
 
     def _in_data_space(self, gains: np.ndarray, time_shape: tuple[int, ...]) -> np.ndarray:
         vectors, modes = self.spectrum.eigenvectors, self.modes

@@ -57,7 +57,7 @@ def encode(labels: ArrayLike, coding: Coding, n_classes: int | None = None) -> F
     if coding not in get_args(Coding):
         names = ", ".join(repr(name) for name in get_args(Coding))
         raise InputError(f"Unknown label coding {coding!r}: choose one of {names}.")
-    classes = _class_labels(labels)
+    classes = class_labels(labels)
     largest = int(classes.max())
     count = largest + 1 if n_classes is None else n_classes
     if count < 2:
@@ -131,7 +131,7 @@ def accuracy(scores: ArrayLike, labels: ArrayLike) -> float:
     0.666667
     """
     predicted = decode(scores)
-    classes = _class_labels(labels)
+    classes = class_labels(labels)
     if classes.shape != predicted.shape:
         raise InputError(f"There are {predicted.shape[0]} rows of scores and {classes.shape[0]} labels.")
     n_classes = np.asarray(scores).shape[1]
@@ -140,7 +140,8 @@ def accuracy(scores: ArrayLike, labels: ArrayLike) -> float:
     return float(np.mean(predicted == classes))
 
 
-def _class_labels(labels: ArrayLike) -> Int[np.ndarray, " n"]:
+def class_labels(labels: ArrayLike) -> Int[np.ndarray, " n"]:
+    """Integer classes of shape (N,), at least one and none negative."""
     array = np.asarray(labels)
     if array.ndim != 1:
         raise InputError(f"Labels must have shape (N,), got {array.shape}.")

@@ -1,4 +1,4 @@
-"""What gradient flow does to one eigenvector of the kernel: the rates, and their limits at zero."""
+"""Checks of times, and of limits that infinite times ask for."""
 
 import numpy as np
 from jaxtyping import Float
@@ -22,19 +22,6 @@ def time_array(times: ArrayLike) -> Float[np.ndarray, "*t"]:
     if np.isnan(array).any() or (array < 0).any():
         raise InputError(f"Times must be at least 0 (inf is allowed), got {array.min()}.")
     return array
-
-
-def exponents(eigenvalues: Float[np.ndarray, " n"], time: float) -> Float[np.ndarray, " n"]:
-    """-w t, and 0 where w is 0 even at infinite time: nothing is ever learned there."""
-    with np.errstate(over="ignore"):  # an infinite w t is as good as any large one
-        return -np.multiply(eigenvalues, time, out=np.zeros_like(eigenvalues), where=eigenvalues > 0)
-
-
-def gain(eigenvalues: Float[np.ndarray, " n"], time: float) -> Float[np.ndarray, " n"]:
-    """(1 - e^{-w t}) / w; where w is 0, its limit t, or 0 at infinite time (pseudo-inverse)."""
-    at_zero = np.full_like(eigenvalues, time if np.isfinite(time) else 0.0)
-    learned = -np.expm1(exponents(eigenvalues, time))
-    return np.divide(learned, eigenvalues, out=at_zero, where=eigenvalues > 0)
 
 
 def require_limit(spectrum: Spectrum, modes: Float[np.ndarray, "n *c"], kernel: Float[np.ndarray, "m n"]) -> None:

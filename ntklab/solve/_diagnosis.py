@@ -11,6 +11,7 @@ from ntklab.solve._ridge import Ridge
 # Smallest relative ridge worth trying, by the precision of the kernel: a few times the rounding
 # of its eigenvalues, which are of the order of the mean diagonal.
 _FIRST_RIDGE = {np.dtype(np.float32): 1e-5, np.dtype(np.float64): 1e-8}
+_FLOAT64 = np.dtype(np.float64)
 # A pivot this negative, in units of the mean diagonal, is no rounding error in either precision.
 _INDEFINITE = 1e-2
 
@@ -23,12 +24,13 @@ def explain_failure(
     ridge: Ridge,
     shift: float,
     dtype: np.dtype,
+    factor_dtype: np.dtype = _FLOAT64,
 ) -> str:
     """The message of a failed factorisation.
 
     `original` holds K in its strict lower triangle (LAPACK leaves that one alone) and anything elsewhere;
     `diagonal` is that of K without the ridge; `pivot` is pivot number `index`, from 0; `shift` is the
-    ridge in absolute terms; `dtype` is the one K came in.
+    ridge in absolute terms; `dtype` is the one K came in, `factor_dtype` that of the factorisation.
     """
     n = diagonal.shape[0]
     mean = float(diagonal.mean())
@@ -50,21 +52,24 @@ def explain_failure(
     if mean == 0:
         lines.append("All diagonal entries are 0: check the matrix.")
         return "\n".join(lines)
-    if pivot < -_INDEFINITE * mean:
+    if not pivot >= -_INDEFINITE * mean:  # NaN is none either
         lines.append(
             f"The pivot is {pivot / mean:.2g} of the mean diagonal, which is no rounding error: this matrix "
             "is not positive semidefinite, so it is no kernel matrix. Check how it was computed before "
             "adding a ridge."
         )
         return "\n".join(lines)
-    pair = _closest_pair(original, diagonal, index, symmetry_tolerance(dtype) * mean)
+    pair = closest_pair(original, diagonal, index, symmetry_tolerance(dtype) * mean)
     if pair is not None:
         i, j, squared = pair
         lines.append(
             f"Training points {i} and {j} are almost identical: K_ii + K_jj - 2 K_ij is {squared / mean:.2g} "
             "of the mean diagonal. Remove one of them or use a ridge."
         )
-    lines.append(f"Try a larger ridge: Ridge({_suggestion(pivot, mean, relative, dtype):.0e}).")
+    if factor_dtype == np.float32:
+        lines.append("The factor is float32: precision='float64' may be enough.")
+    coarser = min(dtype, factor_dtype, key=lambda kind: kind.itemsize)
+    lines.append(f"Try a larger ridge: Ridge({_suggestion(pivot, mean, relative, coarser):.0e}).")
     if dtype == np.float32:
         lines.append("The matrix came in float32: computing the kernel in float64 may be enough.")
     return "\n".join(lines)
@@ -76,7 +81,7 @@ def _suggestion(pivot: float, mean: float, relative: float, dtype: np.dtype) -> 
     return 10.0 ** math.ceil(math.log10(needed) - 1e-9)
 
 
-def _closest_pair(
+def closest_pair(
     original: Float[np.ndarray, "n n"], diagonal: Float[np.ndarray, " n"], last: int, tolerance: float
 ) -> tuple[int, int, float] | None:
     """Points i < j <= last with the smallest K_ii + K_jj - 2 K_ij, if that is within the tolerance."""

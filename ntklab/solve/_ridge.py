@@ -11,9 +11,18 @@ from ntklab.errors import InputError, SolveError
 
 Scale = Literal["mean_diagonal", "nothing"]
 
+# A ridge beyond this multiple of tr(K) >= w_max leaves less than a thousandth of the targets in any direction.
+_LARGEST = 1e3
+
 
 def require_ridge(ridge: object) -> None:
-    """Refuse a bare number in place of a ridge: it would not say what it is relative to."""
+    """Refuse a bare number in place of a ridge: it would not say what it is relative to.
+
+    Raises
+    ------
+    InputError
+        `ridge` is no :class:`Ridge`; the message has both ways to write the number as one.
+    """
     if not isinstance(ridge, Ridge):
         raise InputError(
             f"A ridge names its scale: pass Ridge({ridge!r}) for a multiple of the mean diagonal or "
@@ -124,12 +133,36 @@ class Ridge:
         matrix = np.asarray(gram)
         if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or matrix.size == 0:
             raise InputError(f"A kernel matrix must be square and not empty, got shape {matrix.shape}.")
+        return self.of_mean(float(np.mean(matrix.diagonal(), dtype=np.float64)))
+
+    def of_mean(self, mean: float) -> float:
+        """Lambda for a matrix with this mean diagonal; see :meth:`absolute`."""
         if self.relative_to == "nothing" or self.value == 0:
             return self.value
-        mean = float(np.mean(matrix.diagonal(), dtype=np.float64))
         if not math.isfinite(mean) or mean < 0:
             raise SolveError(
                 f"A ridge relative to the mean diagonal needs a mean diagonal >= 0, got {mean:g}. A kernel "
                 "has k(x, x) >= 0: check the matrix, or give an absolute ridge."
             )
         return self.value * mean
+
+
+def usable_shift(ridge: Ridge, mean: float, n: int) -> float:
+    """Lambda of a ridge whose scale fits an n x n matrix of this mean diagonal; an error says where it does not."""
+    require_ridge(ridge)
+    shift = ridge.of_mean(mean)
+    if shift == 0 or not mean > 0:
+        return shift
+    given = f"The {ridge} is {shift / mean:.3g} of the mean diagonal {mean:.3g}"
+    if shift > _LARGEST * mean * n:
+        raise InputError(
+            f"{given}, more than {_LARGEST:g} times the trace: it shrinks every prediction below 1/{_LARGEST:g} of "
+            f"the targets. Ridge(1e-6) is relative to the mean diagonal, Ridge(1e-6, relative_to='nothing') is "
+            "absolute; choose the scale that is meant."
+        )
+    if shift < np.finfo(np.float64).eps / 2 * mean:
+        raise InputError(
+            f"{given}, below the rounding of float64: adding it changes nothing. Use Ridge.none(), a larger ridge, "
+            "or one relative to the mean diagonal if that is meant."
+        )
+    return shift

@@ -1,5 +1,6 @@
 """Float64 eigendecomposition of a kernel matrix, with eigenvalues that rounding made negative set to zero."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -8,8 +9,14 @@ from jaxtyping import Float
 from numpy.typing import ArrayLike
 
 from ntklab.errors import SolveError
-from ntklab.solve._gram import checked_gram, lapack_matrix
+from ntklab.solve._diagnosis import closest_pair
+from ntklab.solve._gram import checked_gram, lapack_matrix, symmetry_tolerance
+from ntklab.solve._precision import MARGIN, storage_error, warn_if_lost
+from ntklab.solve._ridge import Ridge, usable_shift
+from ntklab.solve._ridged import RidgedSpectrum
 from ntklab.solve._status import Status, status_of
+
+_NO_RIDGE = Ridge.none()
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +36,10 @@ class Spectrum:
         The smallest eigenvalue before any was set to zero; 0 if none was negative.
     status
         A :class:`Status`: ``SINGULAR`` if there is a zero eigenvalue.
+    mean_diagonal
+        tr(K) / N, the scale of a relative ridge.
+    storage_error
+        About how far rounding K to the dtype it came in moves an eigenvalue, in the units of K.
 
     Examples
     --------
@@ -45,6 +56,9 @@ class Spectrum:
     zero_below: float
     most_negative: float
     status: Status
+    mean_diagonal: float
+    storage_error: float
+    _dtype: np.dtype = field(repr=False)
 
     @property
     def size(self) -> int:
@@ -55,6 +69,89 @@ class Spectrum:
     def rank(self) -> int:
         """Number of eigenvalues that are not zero."""
         return int(np.count_nonzero(self.eigenvalues))
+
+    @property
+    def smallest_ridge(self) -> float:
+        """The smallest lambda that the stored precision of K can carry, in the units of K; 0 where K needs no ridge."""
+        needed = MARGIN * self.storage_error
+        return 0.0 if self.eigenvalues[0] >= needed else needed
+
+    def absolute(self, ridge: Ridge) -> float:
+        """Lambda in the units of K, as :meth:`Ridge.absolute` gives it for K itself; its scale is checked.
+
+        Examples
+        --------
+        >>> from ntklab.solve import Ridge, eigendecompose
+        >>> eigendecompose([[4.0, 0.0], [0.0, 2.0]]).absolute(Ridge(0.5))
+        1.5
+        """
+        return usable_shift(ridge, self.mean_diagonal, self.size)
+
+    def with_ridge(self, ridge: Ridge = _NO_RIDGE) -> RidgedSpectrum:
+        """K + lambda I as a system to solve, for any ridge and without further cost.
+
+        Parameters
+        ----------
+        ridge
+            What is added to the diagonal; none by default.
+
+        Raises
+        ------
+        InputError
+            `ridge` is a bare number, or on a scale that makes no sense for K.
+        SolveError
+            There is no ridge and K is singular; the message names a pair of identical points, if there is one.
+
+        Warns
+        -----
+        PrecisionWarning
+            The rounding of K to its dtype is as large as the ridge and as the smallest eigenvalue.
+
+        Examples
+        --------
+        >>> from ntklab.solve import Ridge, eigendecompose
+        >>> spectrum = eigendecompose([[2.0, 1.0], [1.0, 2.0]])
+        >>> spectrum.with_ridge(Ridge(0.5)).solve([1.0, 5.0])
+        array([-0.25,  1.75])
+        """
+        return self.with_ridges([ridge])[0]
+
+    def with_ridges(self, ridges: Sequence[Ridge]) -> list[RidgedSpectrum]:
+        """:meth:`with_ridge` for several ridges, with one warning at most: for the smallest."""
+        systems = [self._system(ridge) for ridge in ridges]
+        some = [system for system in systems if system.ridge_absolute > 0]
+        if some:
+            least = min(some, key=lambda system: system.ridge_absolute)
+            smallest = float(self.eigenvalues[0]) + least.ridge_absolute
+            warn_if_lost(least.ridge, least.ridge_absolute, smallest, self.storage_error, self._dtype)
+        return systems
+
+    def _system(self, ridge: Ridge) -> RidgedSpectrum:
+        shift = self.absolute(ridge)
+        shifted = self.eigenvalues + shift
+        if float(shifted.min()) <= 0:
+            raise SolveError(self._singular())
+        return RidgedSpectrum(
+            ridge=ridge,
+            ridge_absolute=shift,
+            logdet=float(np.sum(np.log(shifted))),
+            _eigenvectors=self.eigenvectors,
+            _shifted=shifted,
+            _dtype=self._dtype,
+        )
+
+    def _singular(self) -> str:
+        n = self.size
+        message = (
+            f"The {n} x {n} kernel matrix is singular: {n - self.rank} of its eigenvalues are zero within rounding, "
+            "and there is no ridge."
+        )
+        gram = (self.eigenvectors * self.eigenvalues) @ self.eigenvectors.T
+        tolerance = symmetry_tolerance(self._dtype) * self.mean_diagonal
+        pair = closest_pair(gram, gram.diagonal(), n - 1, tolerance)
+        if pair is not None:
+            message += f" Training points {pair[0]} and {pair[1]} are almost identical: remove one of them."
+        return f"{message} Use a ridge: Ridge(1e-8) or more."
 
 
 def eigendecompose(gram: ArrayLike, *, overwrite: bool = False) -> Spectrum:
@@ -101,6 +198,7 @@ def eigendecompose(gram: ArrayLike, *, overwrite: bool = False) -> Spectrum:
     matrix = checked_gram(gram)
     dtype = matrix.dtype
     n = matrix.shape[0]
+    error, mean = storage_error(matrix), float(np.mean(matrix.diagonal(), dtype=np.float64))
     work, lower = lapack_matrix(matrix, overwrite)
     try:
         # "evr" needs O(N) workspace; "evd" needs 2 N^2 counted in 32 bits, so it stops at N = 32,766.
@@ -124,4 +222,7 @@ def eigendecompose(gram: ArrayLike, *, overwrite: bool = False) -> Spectrum:
         zero_below=rounding,
         most_negative=min(smallest, 0.0),
         status=Status.SINGULAR if (values == 0).any() else status_of(condition, dtype),
+        mean_diagonal=mean,
+        storage_error=error,
+        _dtype=dtype,
     )

@@ -15,10 +15,15 @@ class Problem(NamedTuple):
 
 def gaussian_problem(n=12, m=5, outputs=(3,), seed=0, scale=2.0):
     """Gaussian kernel of random points with random targets and random initial outputs."""
+    return joint_problem(n, m, outputs, seed, scale)[1]
+
+
+def joint_problem(n=12, m=5, outputs=(3,), seed=0, scale=2.0, width=0.3):
+    """The kernel of training and test points together, training points first, and the problem it belongs to."""
     random = np.random.default_rng(seed)
     points = random.normal(size=(n + m, 4))
-    kernel = scale * np.exp(-0.3 * ((points[:, None] - points[None]) ** 2).sum(-1))
-    return Problem(
+    kernel = scale * np.exp(-width * ((points[:, None] - points[None]) ** 2).sum(-1))
+    return kernel, Problem(
         k_train=kernel[:n, :n],
         k_test_train=kernel[n:, :n],
         targets=random.normal(size=(n, *outputs)),

@@ -109,9 +109,9 @@ def test_the_suggestion_is_the_next_power_of_ten_that_may_do(excess, ridge, expe
 
 
 def test_an_absolute_ridge_is_reported_on_both_scales():
-    message = failure(4 * np.ones((3, 3)), Ridge(4e-18, "nothing"))
-    assert "ridge of 4e-18, absolute" in message
-    assert "4e-18 in absolute terms, 1e-18 of the mean diagonal 4" in message
+    message = failure(4 * np.ones((3, 3)), Ridge(8e-16, "nothing"))
+    assert "ridge of 8e-16, absolute" in message
+    assert "8e-16 in absolute terms, 2e-16 of the mean diagonal 4" in message
 
 
 def test_float32_input_is_told_to_try_float64():
@@ -124,6 +124,13 @@ def test_an_indefinite_matrix_is_called_no_kernel_matrix_and_gets_no_suggestion(
     assert "pivot 1 is -3" in message
     assert "no kernel matrix" in message
     assert "Try a larger" not in message
+
+
+def test_a_pivot_that_overflowed_is_no_rounding_error_either():
+    message = failure(np.array([[1e-300, 1e300], [1e300, 1e300]]))
+    assert "pivot 1 is -inf" in message
+    assert "no kernel matrix" in message
+    assert "no kernel matrix" in explained(np.eye(3), 2, float("nan"))
 
 
 def test_a_negative_diagonal_entry_is_named():
