@@ -22,7 +22,8 @@ _FORMAT = 1
 class State:
     """Everything that the next iteration depends on; a new one is made by every iteration.
 
-    `p` and `rho` are the last direction and the last r' P^{-1} r; `checked` holds the residual norms, relative to the targets, when residuals were last recomputed from X.
+    `p` and `rho` are the last direction and the last r' P^{-1} r; `checked` holds the norms of the residuals, relative
+    to the targets, when they were last recomputed from X.
     """
 
     x: Float[np.ndarray, "n c"]
