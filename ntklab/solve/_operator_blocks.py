@@ -217,11 +217,10 @@ class BlockOperator:
         out = np.zeros(v.shape)
         for rows, columns, fetched in self._upper():
             block = fetched.astype(v.dtype, copy=False)
-            if rows == columns:
-                block = (block + block.T) / 2  # a kernel of two equal sets is symmetric only within rounding
-            else:
-                out[columns] += self._finite(block.T @ v[rows], rows, columns)
-            out[rows] += self._finite(block @ v[columns], rows, columns)
+            # Two equal sets of inputs give a block that is symmetric only within rounding: its mean with the transpose.
+            weight = 0.5 if rows == columns else 1.0
+            out[rows] += self._finite(weight * (block @ v[columns]), rows, columns)
+            out[columns] += self._finite(weight * (block.T @ v[rows]), rows, columns)
         return out
 
     def _spans(self) -> list[slice]:
