@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from ntklab.errors import InputError
 from ntklab.solve._nystrom_system import Rows, independent, least_squares, reduce
 from ntklab.solve._operator import SymmetricOperator, checked_indices, checked_targets
+from ntklab.solve._operator_blocks import as_operator
 from ntklab.solve._ridge import Ridge, require_ridge
 
 _NO_RIDGE = Ridge.none()
@@ -203,7 +204,9 @@ def fit_nystrom(
     )
 
 
-def nystrom_error(regression: NystromRegression, exact_alpha: ArrayLike, operator: SymmetricOperator) -> NystromError:
+def nystrom_error(
+    regression: NystromRegression, exact_alpha: ArrayLike, operator: SymmetricOperator | ArrayLike
+) -> NystromError:
     """Compare a Nystrom regressor with the exact one, k(x, X) alpha.
 
     Parameters
@@ -213,7 +216,7 @@ def nystrom_error(regression: NystromRegression, exact_alpha: ArrayLike, operato
     exact_alpha
         Alpha of :func:`conjugate_gradients` or ``factorise(K, ridge).solve(Y)``, shape of the targets.
     operator
-        K; two products with as many vectors as there are targets.
+        K, as for :func:`conjugate_gradients`; one product with twice as many vectors as there are targets.
 
     Raises
     ------
@@ -223,13 +226,14 @@ def nystrom_error(regression: NystromRegression, exact_alpha: ArrayLike, operato
     Examples
     --------
     >>> import numpy as np
-    >>> from ntklab.solve import BlockOperator, Ridge, factorise, fit_nystrom, nystrom_error
+    >>> from ntklab.solve import Ridge, factorise, fit_nystrom, nystrom_error
     >>> K, y = np.eye(3) + 1, np.array([1.0, 2.0, 3.0])
     >>> exact = factorise(K, Ridge(0.5)).solve(y)
-    >>> error = nystrom_error(fit_nystrom(K, range(3), y, Ridge(0.5)), exact, BlockOperator.of_array(K))
+    >>> error = nystrom_error(fit_nystrom(K, range(3), y, Ridge(0.5)), exact, K)
     >>> error.norm < 1e-14
     True
     """
+    operator = as_operator(operator)
     alpha = checked_targets(exact_alpha, operator.shape[0])
     mine = regression.alpha()
     if alpha.shape != mine.shape:

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from ntklab.errors import InputError, SolveError
 from ntklab.solve._gram import checked_gram, symmetry_tolerance
-from ntklab.solve._operator import checked_indices, checked_vectors
+from ntklab.solve._operator import SymmetricOperator, checked_indices, checked_vectors
 
 _TILE = 2048
 _FEW = 128
@@ -261,6 +261,13 @@ class BlockOperator:
                 "kernel matrix is not finite: that block has NaN or infinite entries, or the vectors overflow."
             )
         return product
+
+
+def as_operator(matrix: SymmetricOperator | ArrayLike) -> SymmetricOperator:
+    """An operator as it is, a matrix that names its tiles from its files, and anything else as an array."""
+    if isinstance(matrix, SymmetricOperator):
+        return matrix
+    return BlockOperator.of_stored(matrix) if hasattr(matrix, "tile") else BlockOperator.of_array(matrix)
 
 
 def _padded(index: np.ndarray, size: int) -> np.ndarray:

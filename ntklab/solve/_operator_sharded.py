@@ -68,7 +68,7 @@ class ShardedOperator:
         devices
             Default: all devices of all processes.
         """
-        x = np.asarray(inputs)
+        x = np.asarray(jnp.asarray(inputs))  # outside of 64-bit mode float32, on devices as on the host
         if x.ndim == 0 or len(x) == 0:
             raise InputError(f"Inputs must be an array with a row for each training point, got shape {x.shape}.")
         tile = _checked_tile(tile, len(x))

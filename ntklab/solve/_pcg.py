@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from ntklab.errors import DataError, InputError, SolveError
 from ntklab.solve._operator import ReplicatedOperator, SymmetricOperator, checked_targets
-from ntklab.solve._operator_blocks import BlockOperator
+from ntklab.solve._operator_blocks import as_operator
 from ntklab.solve._pcg_state import State, load, save, sha256
 from ntklab.solve._pcg_step import System, advance, relative_residual, start
 from ntklab.solve._precondition import LowRank
@@ -87,7 +87,8 @@ def conjugate_gradients(
     Parameters
     ----------
     operator
-        K: a :class:`SymmetricOperator`, or an array, which :meth:`BlockOperator.of_array` takes.
+        K: a :class:`SymmetricOperator`; a matrix of a Gram store, read as by :meth:`BlockOperator.of_stored`; or an
+        array.
     targets
         Y, shape (N,) or (N, C).
     ridge
@@ -147,7 +148,7 @@ def conjugate_gradients(
     """
     require_ridge(ridge)
     _check_options(tolerance, max_iterations, products)
-    k = operator if isinstance(operator, SymmetricOperator) else BlockOperator.of_array(operator)
+    k = as_operator(operator)
     n = k.shape[0]
     y = checked_targets(targets, n)
     b = y.reshape(n, -1)

@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 import numpy as np
 import scipy.linalg
 from jaxtyping import Float, Int
+from numpy.typing import ArrayLike
 
 from ntklab.errors import InputError, SolveError
 from ntklab.solve._operator import SymmetricOperator
+from ntklab.solve._operator_blocks import as_operator
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,8 +32,8 @@ class LowRank:
     Examples
     --------
     >>> import numpy as np
-    >>> from ntklab.solve import BlockOperator, rpcholesky
-    >>> approximation = rpcholesky(BlockOperator.of_array(np.eye(3) + 1), 2, seed=0)
+    >>> from ntklab.solve import rpcholesky
+    >>> approximation = rpcholesky(np.eye(3) + 1, 2, seed=0)
     >>> approximation.rank, round(approximation.captured, 3)
     (2, 0.778)
     >>> print(approximation)
@@ -81,9 +83,9 @@ class LowRank:
         Examples
         --------
         >>> import numpy as np
-        >>> from ntklab.solve import BlockOperator, rpcholesky
+        >>> from ntklab.solve import rpcholesky
         >>> K = np.diag([9.0, 1.0]) + 1
-        >>> solve = rpcholesky(BlockOperator.of_array(K), 2, seed=0).inverse(0.5)
+        >>> solve = rpcholesky(K, 2, seed=0).inverse(0.5)
         >>> np.allclose(solve((K + 0.5 * np.eye(2)) @ [[1.0], [2.0]]), [[1.0], [2.0]])
         True
         """
@@ -95,7 +97,7 @@ class LowRank:
         return lambda r: (r - self.factor @ scipy.linalg.cho_solve(cholesky, self.factor.T @ r)) / shift
 
 
-def rpcholesky(operator: SymmetricOperator, rank: int, *, seed: int, block: int | None = None) -> LowRank:
+def rpcholesky(operator: SymmetricOperator | ArrayLike, rank: int, *, seed: int, block: int | None = None) -> LowRank:
     """Randomly pivoted partial Cholesky: F from `rank` rows of K, chosen in proportion to what is left of its diagonal.
 
     Needs (r + 1) N entries and a few that it rejects, so it suits kernels in memory or computed on the fly; rows of a
@@ -104,7 +106,7 @@ def rpcholesky(operator: SymmetricOperator, rank: int, *, seed: int, block: int 
     Parameters
     ----------
     operator
-        K.
+        K, as for :func:`conjugate_gradients`.
     rank
         r, at most N. A few hundred for N up to 100,000: memory 8 N r bytes, and the time of 2 N r C multiply-adds
         per iteration.
@@ -134,13 +136,14 @@ def rpcholesky(operator: SymmetricOperator, rank: int, *, seed: int, block: int 
     Examples
     --------
     >>> import numpy as np
-    >>> from ntklab.solve import BlockOperator, rpcholesky
+    >>> from ntklab.solve import rpcholesky
     >>> x = np.linspace(0, 1, 50)
     >>> K = np.exp(-((x[:, None] - x) ** 2))
-    >>> F = rpcholesky(BlockOperator.of_array(K), 8, seed=0).factor
+    >>> F = rpcholesky(K, 8, seed=0).factor
     >>> bool(np.abs(K - F @ F.T).max() < 1e-6)
     True
     """
+    operator = as_operator(operator)
     n = _checked_rank(operator, rank)
     block = max(1, math.ceil(rank / 10)) if block is None else max(1, min(block, n))
     left, trace = _checked_diagonal(operator)
@@ -179,7 +182,7 @@ def _accept(left: Float[np.ndarray, "b b"], rng: np.random.Generator) -> list[in
     return kept
 
 
-def gaussian_nystrom(operator: SymmetricOperator, rank: int, *, seed: int) -> LowRank:
+def gaussian_nystrom(operator: SymmetricOperator | ArrayLike, rank: int, *, seed: int) -> LowRank:
     """Nystrom approximation F F^T = (K W) (W^T K W)^+ (K W)^T of a random Gaussian W with `rank` columns.
 
     Needs one product with K, a single pass over files; better than :func:`rpcholesky` by a little at equal rank.
@@ -187,7 +190,7 @@ def gaussian_nystrom(operator: SymmetricOperator, rank: int, *, seed: int) -> Lo
     Parameters
     ----------
     operator
-        K.
+        K, as for :func:`conjugate_gradients`.
     rank
         r, at most N. Memory 32 N r bytes while it runs.
     seed
@@ -214,10 +217,11 @@ def gaussian_nystrom(operator: SymmetricOperator, rank: int, *, seed: int) -> Lo
     Examples
     --------
     >>> import numpy as np
-    >>> from ntklab.solve import BlockOperator, gaussian_nystrom
-    >>> print(gaussian_nystrom(BlockOperator.of_array(np.ones((5, 5))), 1, seed=0))
+    >>> from ntklab.solve import gaussian_nystrom
+    >>> print(gaussian_nystrom(np.ones((5, 5)), 1, seed=0))
     gaussian_nystrom(rank=1, seed=0): rank 1, 100.0 % of the trace
     """
+    operator = as_operator(operator)
     n = _checked_rank(operator, rank)
     _, trace = _checked_diagonal(operator)
     test, _ = np.linalg.qr(np.random.default_rng(seed).normal(size=(n, rank)))

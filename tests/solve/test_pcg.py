@@ -217,3 +217,20 @@ def test_a_system_that_cannot_be_solved_says_why(gram, targets, options, message
 def test_bad_arguments_are_refused(call, message):
     with pytest.raises(InputError, match=message):
         call()
+
+
+def test_matrices_that_name_their_tiles_are_read_by_tile():
+    class Stored:
+        shape, tile = (6, 6), 4
+
+        def __init__(self):
+            self.read = []
+
+        def __getitem__(self, key):
+            self.read.append((key[0].start, key[1].start))
+            return (4 * np.eye(6))[key]
+
+    stored = Stored()
+    np.testing.assert_allclose(solve(stored, np.ones(6)).alpha, np.full(6, 0.25), rtol=1e-14)
+    assert set(stored.read) == {(0, 0), (0, 4), (4, 4)}
+    assert rpcholesky(stored, 3, seed=0).rank == 3
