@@ -149,6 +149,7 @@ def rpcholesky(operator: SymmetricOperator | ArrayLike, rank: int, *, seed: int,
     left, trace = _checked_diagonal(operator)
     factor, pivots = np.zeros((n, rank)), np.empty(0, np.int64)
     rng = np.random.default_rng(seed)
+    (trsm,) = scipy.linalg.get_blas_funcs(("trsm",), dtype=np.float64)
     # What is left below the rounding of the entries, once for each pivot, is noise.
     noise = rank * trace * float(np.finfo(operator.dtype).eps)
     while len(pivots) < rank and left.sum() > noise:
@@ -163,7 +164,7 @@ def rpcholesky(operator: SymmetricOperator | ArrayLike, rank: int, *, seed: int,
             continue
         new = proposed[accepted]
         cholesky = np.linalg.cholesky(rows[np.ix_(where[accepted], new)])
-        columns = scipy.linalg.solve_triangular(cholesky, rows[where[accepted]], lower=True).T
+        columns = trsm(1.0, cholesky, rows[where[accepted]], lower=1).T
         factor[:, done : done + len(new)] = columns
         left = np.maximum(left - np.einsum("nk,nk->n", columns, columns), 0.0)
         left[new] = 0.0
