@@ -168,8 +168,11 @@ class ShardedOperator:
             return list(values)
         arrays = [np.ascontiguousarray(value) for value in values]
         # Bytes, because outside of 64-bit mode JAX would round float64 to float32.
-        sent = np.frombuffer(b"".join(a.tobytes() for a in arrays), np.uint8)
-        got = np.asarray(multihost_utils.broadcast_one_to_all(sent)).tobytes()
+        sent = b"".join(a.tobytes() for a in arrays)
+        # A power of two, because JAX compiles a broadcast for every length.
+        length = 1 << max(0, len(sent) - 1).bit_length()
+        padded = np.frombuffer(sent.ljust(length, b"\0"), np.uint8)
+        got = np.asarray(multihost_utils.broadcast_one_to_all(padded)).tobytes()
         ends = np.cumsum([a.nbytes for a in arrays])
         pieces = [got[end - a.nbytes : end] for a, end in zip(arrays, ends, strict=True)]
         return [

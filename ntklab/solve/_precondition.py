@@ -145,6 +145,7 @@ def rpcholesky(operator: SymmetricOperator | ArrayLike, rank: int, *, seed: int,
     """
     operator = as_operator(operator)
     n = _checked_rank(operator, rank)
+    name = f"rpcholesky(rank={rank}, seed={seed}{'' if block is None else f', block={block}'})"
     block = max(1, math.ceil(rank / 10)) if block is None else max(1, min(block, n))
     left, trace = _checked_diagonal(operator)
     factor, pivots = np.zeros((n, rank)), np.empty(0, np.int64)
@@ -169,7 +170,7 @@ def rpcholesky(operator: SymmetricOperator | ArrayLike, rank: int, *, seed: int,
         left = np.maximum(left - np.einsum("nk,nk->n", columns, columns), 0.0)
         left[new] = 0.0
         pivots = np.concatenate([pivots, new])
-    return LowRank(factor[:, : len(pivots)], trace, pivots, f"rpcholesky(rank={rank}, seed={seed})")
+    return LowRank(factor[:, : len(pivots)], trace, pivots, name)
 
 
 def _accept(left: Float[np.ndarray, "b b"], rng: np.random.Generator) -> list[int]:

@@ -130,7 +130,7 @@ def test_the_file_is_written_at_the_interval_asked_for(tmp_path):
     [
         ({"targets": TARGETS + 1e-12}, "targets was"),
         ({"targets": TARGETS[:, :2]}, "columns was 3 and is 2"),
-        ({"ridge": Ridge(1e-3)}, "ridge was 'ridge of 0.0001 times the mean diagonal' and is 'ridge of 0.001"),
+        ({"ridge": Ridge(1e-3)}, r"ridge was .*0\.0001, .* and is .*0\.001,"),
         ({"gram": GRAM.astype(np.float32)}, "dtype was 'float64' and is 'float32'"),
         ({"preconditioner": rpcholesky(BlockOperator.of_array(GRAM), 5, seed=0)}, "preconditioner was 'none'"),
         ({"gram": gaussian(90, width=0.31)}, "residual that differs from the stored one by"),
@@ -173,7 +173,7 @@ def test_the_file_says_what_it_is(tmp_path):
     with np.load(path) as stored:
         manifest = json.loads(str(stored["manifest"]))
     assert (manifest["points"], manifest["columns"], manifest["format"]) == (90, 3, 1)
-    assert manifest["ridge"] == "ridge of 0.0001 times the mean diagonal"
+    assert manifest["ridge"] == repr(Ridge(1e-4))
 
 
 def test_a_place_that_cannot_be_written_is_refused_before_the_first_product(tmp_path):
