@@ -8,6 +8,7 @@ from jaxtyping import Float, Int
 from numpy.typing import ArrayLike
 
 from ntklab.errors import InputError
+from ntklab.solve._gram import real_array
 from ntklab.solve._nystrom_system import Rows, independent, least_squares, reduce
 from ntklab.solve._operator import SymmetricOperator, checked_indices, checked_targets
 from ntklab.solve._operator_blocks import as_operator
@@ -57,15 +58,17 @@ class NystromRegression:
         Raises
         ------
         InputError
-            The kernel has another number of columns.
+            The kernel has another number of columns, or is not finite.
         """
-        k = np.asarray(k_test_centres)
+        k = real_array(k_test_centres, "entries of k_test_centres")
         if k.ndim != 2 or k.shape[1] != len(self.centres):
             raise InputError(
                 f"k_test_centres must have shape (T, {len(self.centres)}): rows are test points, columns the centres; "
                 f"got {k.shape}."
             )
-        return k.astype(np.float64) @ self.beta
+        if not np.isfinite(k).all():
+            raise InputError("k_test_centres must be finite, but it has NaN or infinite entries.")
+        return k @ self.beta
 
     def alpha(self) -> Float[np.ndarray, "n *c"]:
         """Return dual coefficients of all N training points: beta at the centres and 0 elsewhere."""

@@ -137,6 +137,11 @@ def test_uniform_centres_are_different_points_all_equally_likely(m):
         (lambda: fit_nystrom(-GRAM[:, :9], range(9), TARGETS), SolveError, r"k\(x, x\) >= 0"),
         (lambda: fit_nystrom(GRAM[:, :9], range(9, 18), TARGETS), SolveError, "not positive semidefinite"),
         (lambda: fit_nystrom(GRAM[:, :9], range(9), TARGETS).predict(GRAM[:, :8]), InputError, r"shape \(T, 9\)"),
+        (
+            lambda: fit_nystrom(GRAM[:, :9], range(9), TARGETS).predict(np.full((1, 9), np.nan)),
+            InputError,
+            "must be finite",
+        ),
         (lambda: uniform_centres(5, 6, seed=0), InputError, "between 1 and N = 5"),
         (
             lambda: nystrom_error(
