@@ -6,7 +6,8 @@ CIFAR-10 in grey at 8 x 8 and its mirror images (up to 100,000 points), the NTK 
 fly in float32, ten labels, RPCholesky preconditioner, ridge 1e-4 of the mean diagonal, residual 1e-6.
 Solves it in one process, in one that is killed in the middle and resumed, and in two JAX processes; then, in memory
 at 4,000 points, the choices that a guide is about. Every step keeps its result or its checkpoint in the folder: the
-same command goes on where it was interrupted. Writes benchmarks/results/iterative-N.json.
+same command goes on where it was interrupted. Writes benchmarks/results/iterative-N.json and, from all such records,
+the tables of docs/guides/iterative.md.
 
 A product is n^2 / 2 entries, each some 20 ns of one core: 100 s of one core at n = 100,000.
 """
@@ -33,7 +34,6 @@ import ntklab
 from ntklab._core import Record
 from ntklab.data import load_cifar10
 from ntklab.predict import accuracy, encode
-from ntklab.report import align
 from ntklab.solve import (
     BlockOperator,
     Ridge,
@@ -49,6 +49,8 @@ from ntklab.solve import (
 from ntklab.spec import zoo
 
 ROOT = Path(__file__).parents[1]
+GUIDE, RESULTS = ROOT / "docs" / "guides" / "iterative.md", ROOT / "benchmarks" / "results"
+START, END = "<!-- records: made by benchmarks/iterative.py -->\n", "<!-- /records -->"
 SIDE, DEPTH, SMALL = 8, 3, 4000
 VARIANTS = ("one process", "killed and resumed", "two processes")
 
@@ -86,11 +88,47 @@ def main(
         "in memory": choices(folder, settings["ridge"]),
     }
     setup = {"data": source, "points": n, "features": SIDE**2, "network": str(zoo.fc(DEPTH, W_std=zoo.HE)), **settings}
-    Record.make("iterative", setup, results).save(ROOT / "benchmarks" / "results" / f"iterative-{n}.json")
-    rows = [("", *next(iter(found.values())))]
-    rows += [(name, *(f"{value:.3g}" for value in values.values())) for name, values in found.items()]
-    print(align(rows))
-    print(json.dumps({key: value for key, value in results.items() if key != "solves"}, indent=1))
+    Record.make("iterative", setup, results).save(RESULTS / f"iterative-{n}.json")
+    GUIDE.write_text(update(GUIDE.read_text(encoding="utf-8"), RESULTS), encoding="utf-8")
+    print(tables(RESULTS))
+
+
+def update(text: str, results: Path) -> str:
+    """Return the guide's text with its tables written anew."""
+    head, rest = text.split(START)
+    return head + START + tables(results) + END + rest.split(END, 1)[1]
+
+
+def tables(results: Path) -> str:
+    """Return the guide's part between its markers."""
+    records = [Record.load(path) for path in results.glob("iterative-*.json")]
+    records.sort(key=lambda record: record.settings["points"])
+    lines = [
+        "| points, rank | solve | iterations | s a product | GB | against the first |",
+        "|---|---|---|---|---|---|",
+    ]
+    for record in records:
+        for name, solve in record.results["solves"].items():
+            apart = record.results["alpha against the first solve"][name]
+            lines.append(
+                f"| {record.settings['points']:,}, {record.settings['rank']:,} | {name} | {solve['iterations']} | "
+                f"{solve['s a product']:.3g} | {solve['GB at most']:.2g} | {apart:.1g} |"
+            )
+    memory = records[-1].results["in memory"]
+    lines += [
+        "",
+        f"| {memory['points']:,} points in memory | s | iterations | alpha against Cholesky |",
+        "|---|---|---|---|",
+    ]
+    lines.append(f"| Cholesky | {memory['direct']['s']:.2g} | | |")
+    for name, found in memory["solves"].items():
+        seconds = found["s for the preconditioner"] + found["s"]
+        lines.append(f"| {name} | {seconds:.2g} | {found['iterations']} | {found['alpha against direct']:.1g} |")
+    lines += ["", "| Nystrom regression | s | test predictions against all points | accuracy, % |", "|---|---|---|---|"]
+    lines.append(f"| all points (Cholesky) | {memory['direct']['s']:.2g} | | {memory['direct']['accuracy, %']:.1f} |")
+    for name, found in memory["Nystrom"].items():
+        lines.append(f"| {name} | {found['s']:.2g} | {found['test']:.2g} | {found['accuracy, %']:.1f} |")
+    return "\n".join(lines) + "\n"
 
 
 def prepare(data: Path | None, kind: Any, folder: Path) -> str:
@@ -130,7 +168,7 @@ def load(folder: Path, n: int) -> tuple[np.ndarray, np.ndarray]:
 def kernel(dtype: str) -> Any:
     """Return the NTK as a function of two sets of inputs."""
     kfn = ntklab.compile(zoo.fc(DEPTH, W_std=zoo.HE), input_shape=(SIDE**2,), dtype=dtype, get=("ntk",))
-    return lambda a, b: kfn(a, b).ntk
+    return jax.jit(lambda a, b: kfn(a, b).ntk)
 
 
 def run(folder: Path, variant: str, settings: dict[str, Any]) -> dict[str, float]:
@@ -234,7 +272,8 @@ def choices(folder: Path, ridge: float) -> dict[str, Any]:
     operator, start = BlockOperator.of_array(gram), time.perf_counter()
     exact = factorise(gram, Ridge(ridge)).solve(y)
     direct = {"s": time.perf_counter() - start, "accuracy, %": 100 * accuracy(k_test @ exact, test_y)}
-    found: dict[str, Any] = {"points": SMALL, "direct": direct}
+    solves: dict[str, Any] = {}
+    nystrom: dict[str, Any] = {}
     for name, make in {"none": None, "rpcholesky": rpcholesky, "gaussian_nystrom": gaussian_nystrom}.items():
         for products in ("float64", "float32"):
             start = time.perf_counter()
@@ -242,7 +281,7 @@ def choices(folder: Path, ridge: float) -> dict[str, Any]:
             solve = partial(conjugate_gradients, operator, y, Ridge(ridge), preconditioner=low_rank)
             made = time.perf_counter()
             solution = solve(products=products, progress=False)
-            found[f"{name}, {products}"] = {
+            solves[f"{name}, {products}"] = {
                 "s for the preconditioner": made - start,
                 "s": time.perf_counter() - made,
                 "iterations": int(solution.iterations.max()),
@@ -257,10 +296,14 @@ def choices(folder: Path, ridge: float) -> dict[str, Any]:
             start = time.perf_counter()
             regression = fit_nystrom(gram[:, centres], centres, y, Ridge(ridge))
             seconds = time.perf_counter() - start
-            error = nystrom_error(regression, exact, operator)
-            hits = 100 * accuracy(regression.predict(k_test[:, centres]), test_y)
-            found[f"Nystrom, {m} {name} centres"] = {"s": seconds, "accuracy, %": hits, **vars(error)}
-    return found
+            scores = regression.predict(k_test[:, centres])
+            nystrom[f"{m:,} {name} centres"] = {
+                "s": seconds,
+                "accuracy, %": 100 * accuracy(scores, test_y),
+                "test": float(np.linalg.norm(scores - k_test @ exact) / np.linalg.norm(k_test @ exact)),
+                **vars(nystrom_error(regression, exact, operator)),
+            }
+    return {"points": SMALL, "direct": direct, "solves": solves, "Nystrom": nystrom}
 
 
 if __name__ == "__main__":

@@ -150,7 +150,7 @@ class BlockOperator:
         ----------
         kernel
             ``kernel(x1, x2)`` returns the (n1, n2) matrix of two sets of inputs, such as
-            ``lambda a, b: kfn(a, b).ntk``.
+            ``jax.jit(lambda a, b: kfn(a, b).ntk)``.
         inputs
             Training inputs, an array with N rows; a set that does not fill its block repeats its last row, so
             that a compiled kernel compiles three shapes and no more.
