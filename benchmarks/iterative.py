@@ -73,13 +73,13 @@ def main(
     """Solve, compare, print and store."""
     folder: Path = settings.pop("folder")
     if worker:
-        work(folder, worker, process, port, **settings)
+        work(folder, worker, process, port, settings)
         return
     n = settings["n"]
     folder.mkdir(parents=True, exist_ok=True)
     source = prepare(data, kind, folder)
     found = {variant: run(folder, variant, settings) for variant in only or VARIANTS}
-    alphas = [np.load(folder / f"{variant}-{n}.npy") for variant in found]
+    alphas = [np.load(place(folder, variant, settings, "npy")) for variant in found]
     apart = [float(np.linalg.norm(a - alphas[0]) / np.linalg.norm(alphas[0])) for a in alphas]
     results = {
         "solves": found,
@@ -103,10 +103,7 @@ def tables(results: Path) -> str:
     """Return the guide's part between its markers."""
     records = [Record.load(path) for path in results.glob("iterative-*.json")]
     records.sort(key=lambda record: record.settings["points"])
-    lines = [
-        "| points, rank | solve | iterations | s a product | GB | against the first |",
-        "|---|---|---|---|---|---|",
-    ]
+    lines = ["| points, rank | solve | iterations | s a product | GB | to the first |", "|---|---|---|---|---|---|"]
     for record in records:
         for name, solve in record.results["solves"].items():
             apart = record.results["alpha against the first solve"][name]
@@ -173,12 +170,12 @@ def kernel(dtype: str) -> Any:
 
 def run(folder: Path, variant: str, settings: dict[str, Any]) -> dict[str, float]:
     """Return what the workers of a variant found; start them unless they have finished before."""
-    done = folder / f"{variant}-{settings['n']}.json"
+    done = place(folder, variant, settings, "json")
     if not done.exists():
         options = [word for name, value in settings.items() for word in (f"--{name}", str(value))]
         command = [sys.executable, __file__, "--folder", str(folder), *options, "--worker", variant]
         if variant == "killed and resumed":
-            kill_in_the_middle(command, checkpoint(folder, variant, settings["n"]))
+            kill_in_the_middle(command, place(folder, variant, settings, "npz"))
         with socket.socket() as free:
             free.bind(("localhost", 0))
             port = str(free.getsockname()[1])
@@ -189,9 +186,9 @@ def run(folder: Path, variant: str, settings: dict[str, Any]) -> dict[str, float
     return json.loads(done.read_text())
 
 
-def checkpoint(folder: Path, variant: str, n: int) -> Path:
-    """Return the file that keeps a variant's run."""
-    return folder / f"{variant}-{n}.npz"
+def place(folder: Path, variant: str, settings: dict[str, Any], kind: str) -> Path:
+    """Return the file that keeps a variant's run (npz), answer (npy) or costs (json) with these settings."""
+    return folder / f"{'-'.join([variant, *map(str, settings.values())])}.{kind}"
 
 
 def kill_in_the_middle(command: list[str], path: Path) -> None:
@@ -215,24 +212,22 @@ def iterations(path: Path) -> int:
         return len(stored["history"]) - 1
 
 
-def work(
-    folder: Path, variant: str, process: int, port: int, *, n: int, rank: int, ridge: float, tolerance: float
-) -> None:
+def work(folder: Path, variant: str, process: int, port: int, settings: dict[str, Any]) -> None:
     """Solve, and keep the answer with its costs."""
     if variant == "two processes":
         jax.distributed.initialize(f"localhost:{port}", num_processes=2, process_id=process)
-    x, y = load(folder, n)
+    x, y = load(folder, settings["n"])
     start = time.perf_counter()
     if variant == "two processes":
         k = ShardedOperator.of_kernel(kernel("float32"), x)
     else:
         k = BlockOperator.of_kernel(kernel("float32"), x, threads=os.cpu_count() or 1)
-    low_rank = rpcholesky(k, rank, seed=0)
+    low_rank = rpcholesky(k, settings["rank"], seed=0)
     middle = time.perf_counter()
-    file = checkpoint(folder, variant, n)
+    file, tolerance = place(folder, variant, settings, "npz"), settings["tolerance"]
     before = iterations(file)
     solution = conjugate_gradients(
-        k, y, Ridge(ridge), preconditioner=low_rank, tolerance=tolerance, checkpoint=file, save_every=0
+        k, y, Ridge(settings["ridge"]), preconditioner=low_rank, tolerance=tolerance, checkpoint=file, save_every=0
     )
     end = time.perf_counter()
     if process == 0:
@@ -246,8 +241,8 @@ def work(
             "s a product": (end - middle) / products,
             "GB at most": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6,
         }
-        np.save(folder / f"{variant}-{n}.npy", solution.alpha)
-        (folder / f"{variant}-{n}.json").write_text(json.dumps(results))
+        np.save(place(folder, variant, settings, "npy"), solution.alpha)
+        place(folder, variant, settings, "json").write_text(json.dumps(results))
 
 
 def check(folder: Path, n: int, alpha: np.ndarray, ridge: float) -> float:
