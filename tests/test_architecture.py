@@ -44,7 +44,7 @@ TABLE = {
     "finite": room("errors _core spec", f"{JAX} diffrax"),  # never kernel or engine: it is their oracle
     "engine": room("errors _core spec kernel", f"{JAX} numba llvmlite"),
     "gram": room("errors _core engine", "numpy jaxtyping tqdm"),
-    "solve": room("errors", f"{ARRAYS} tqdm"),
+    "solve": room("errors", f"{ARRAYS} jax tqdm"),  # jax: products sharded over devices and processes
     "predict": room("errors solve", f"{ARRAYS} jax diffrax"),  # both in one file: the ODE of a general loss
     "testing": room(MATHS, f"{JAX} scipy"),
     "studies": room(f"{MATHS} testing", f"{JAX} scipy tqdm"),
