@@ -29,5 +29,9 @@ class SolveError(NtklabError, ArithmeticError):
     """A linear system or a training run that came to no result: singular, indefinite, diverged or not finite."""
 
 
+class StoreError(NtklabError, RuntimeError):
+    """A Gram store that is incomplete, damaged, cannot be read or written, or holds another computation."""
+
+
 class MissingExtraError(NtklabError, ImportError):
     """An optional package is needed for this call and is not installed."""
