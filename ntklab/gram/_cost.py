@@ -156,6 +156,6 @@ def size(count: float) -> str:
     """Return bytes in the decimal unit that people would use."""
     for unit in ("bytes", "kB", "MB"):
         if count < 1000:
-            return f"{count:.0f} {unit}"
+            return f"{count:.3g} {unit}"
         count /= 1000
     return f"{count:,.1f} GB"
