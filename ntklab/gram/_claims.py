@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
-from ntklab.gram._store import Store, told
+from ntklab.gram._store import NOTHING_LOST, Store, told
 from ntklab.gram._tiles import Tile
 
 PATIENCE = 60.0
@@ -40,7 +40,7 @@ class Claims:
 
     def take(self, tiles: Iterable[Tile]) -> Tile | None:
         """Claim the first of these tiles that nobody else has claimed, or return None."""
-        with told(f"read the claims in {self._store.where}"):
+        with told(f"claim a tile in {self._store.where}", NOTHING_LOST):
             found = self._others()
             for at in tiles:
                 key = _key(at)
@@ -58,7 +58,7 @@ class Claims:
     def release(self, at: Tile) -> None:
         """Give a tile back: it is committed, or will not be computed here."""
         generation = self._mine.pop(_key(at))
-        with told(f"give a claim in {self._store.where} back"):
+        with told(f"give a claim in {self._store.where} back", NOTHING_LOST):
             self._store.claims.write(_key(at), None, if_equal=generation).result()
 
     def release_all(self) -> None:

@@ -27,6 +27,8 @@ from ntklab.gram._tiles import Tile, TileGrid
 Location = str | os.PathLike[str] | Mapping[str, Any]
 """A path, a URL (``s3://bucket/name``, ``gs://``, ``memory://``), or a TensorStore key-value store in JSON."""
 
+NOTHING_LOST = "The tiles stored before are safe: make room or give the right to write, and run again."
+
 _CONTEXT = ts.Context()  # one for the process, so that memory:// is one place; it holds no settings
 _QUICK = ts.Context({"file_io_sync": False})  # claims need not survive a power cut
 
@@ -135,8 +137,7 @@ class Pending:
 
     def wait(self) -> None:
         """Return when the tile is committed, or raise StoreError."""
-        advice = "The tiles stored before are safe: make room or give the right to write, and run again."
-        with told(f"store a tile in {self.store.where}", advice):
+        with told(f"store a tile in {self.store.where}", NOTHING_LOST):
             self.future.result()
 
 
@@ -173,8 +174,9 @@ def open_store(location: Location) -> Store | None:
         raise StoreError(f"{where} holds {said}; name another path.")
     grid = grid_of(found)
     with told(f"open {where}"):
-        q, dtype = len(found["matrices"]), found["kernel"]["dtype"]
-        K = _create_array(place, "K", (q, grid.n_rows, grid.n_columns), (q, grid.tile, grid.tile), dtype)
+        shape = (len(found["matrices"]), grid.n_rows, grid.n_columns)
+        chunk = (shape[0], min(grid.tile, shape[1]), min(grid.tile, shape[2]))
+        K = _create_array(place, "K", shape, chunk, found["kernel"]["dtype"])
     return Store(where, found, grid, place, claims, K)
 
 
@@ -196,7 +198,7 @@ def create_store(location: Location, manifest: dict[str, Any], x1: np.ndarray, x
 
 def _write_inputs(place: ts.KvStore, manifest: dict[str, Any], described: dict[str, Any], x: np.ndarray) -> None:
     dtype = np.dtype(manifest["kernel"]["dtype"])
-    step = rows_per_block(x.shape[1:], dtype)
+    step = min(len(x), rows_per_block(x.shape[1:], dtype))
     array = _create_array(place, _inputs_name(described), x.shape, (step, *x.shape[1:]), dtype.name)
     for start in range(0, len(x), step):
         block = x[start : start + step].astype(dtype)
