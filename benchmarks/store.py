@@ -22,8 +22,9 @@ import numpy as np
 
 import ntklab
 from ntklab._core import Record
-from ntklab.gram import TileGrid, estimate, verify
-from ntklab.gram._compute import LARGEST_TILE, compute_tile
+from ntklab.gram import TileGrid, verify
+from ntklab.gram._compute import compute_tile
+from ntklab.gram._cost import LARGEST_STORED_TILE
 from ntklab.report import align
 from ntklab.spec import zoo
 
@@ -55,14 +56,13 @@ def main(n: int, depth: int, repeats: int, directory: Path, save: bool, child: s
             done = subprocess.run(words, capture_output=True, text=True, check=True)
             found.append(json.loads(done.stdout))
             print(kind, found[-1], file=sys.stderr)
-    cost = estimate(kfn, x)
     checked, matrix = verify(place, sample=2), ntklab.open_gram(place).ntk
     i, j = np.random.default_rng(1).integers(0, n, (2, 100))
     stored = np.array([matrix[int(a), int(b)] for a, b in zip(i, j, strict=True)])
     error = np.abs(stored / textbook(x[i], x[j], depth) - 1).max()
     best = {kind: min(run["seconds"] for run in found) for kind, found in runs.items()}
     peak = {kind: max(run["peak_bytes"] for run in found) for kind, found in runs.items()}
-    tile = cost.tile_bytes
+    tile = matrix.tile**2 * 2 * 4
     results = {
         "runs": runs,
         "overhead, %": 100 * (best["store"] / best["alone"] - 1),
@@ -75,7 +75,7 @@ def main(n: int, depth: int, repeats: int, directory: Path, save: bool, child: s
         "largest relative error of sampled entries": error,
     }
     shutil.rmtree(place)
-    settings = {"n": n, "depth": depth, "repeats": repeats, "tile": cost.grid.tile, "dtype": "float32"}
+    settings = {"n": n, "depth": depth, "repeats": repeats, "tile": matrix.tile, "dtype": "float32"}
     if save:
         Record.make("store", settings, results).save(ROOT / "benchmarks" / "results" / "store.json")
     lines = [(name, f"{value:.4g}") for name, value in results.items() if name != "runs"]
@@ -85,7 +85,7 @@ def main(n: int, depth: int, repeats: int, directory: Path, save: bool, child: s
 
 def measure(kfn: ntklab.KernelFn, x: np.ndarray, place: Path | None) -> dict[str, float]:
     """Return the seconds of all tiles, after compilation, and the highest memory beyond that of a small matrix."""
-    grid = TileGrid(len(x), len(x), min(LARGEST_TILE, len(x)), symmetric=True)
+    grid = TileGrid(len(x), len(x), min(LARGEST_STORED_TILE, len(x)), symmetric=True)
     ntklab.gram(kfn, x[:64], tile=32, store="memory://small", progress=False)
     before = resident("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")  # the highest size counts from here

@@ -13,7 +13,7 @@ from ntklab.gram._tiles import Tile, TileGrid
 
 _TILE_STEPS = 2e10
 """Counted steps in a tile by default: seconds on two cores, so that progress moves and Ctrl-C is prompt."""
-LARGEST_TILE = 2048
+_LARGEST_TILE = 2048
 
 
 class Inputs(Protocol):
@@ -63,7 +63,7 @@ def compute_whole(
 
 
 def _default_tile(kfn: KernelFn) -> int:
-    return max(1, min(LARGEST_TILE, math.isqrt(int(_TILE_STEPS / kfn.plan.work))))
+    return max(1, min(_LARGEST_TILE, math.isqrt(int(_TILE_STEPS / kfn.plan.work))))
 
 
 def _side(x: Inputs, start: int, tile: int) -> np.ndarray:

@@ -10,13 +10,15 @@ from typing import Any
 import numpy as np
 
 from ntklab.engine import KernelFn
-from ntklab.gram._compute import LARGEST_TILE, compute_tile, matrices
+from ntklab.gram._compute import compute_tile, matrices
 from ntklab.gram._tiles import Tile, TileGrid
 
 TILE_SECONDS = 120.0
 """What a process that dies may lose."""
 MEMORY = 2**30
 """Bytes for tiles in a process by default."""
+LARGEST_STORED_TILE = 1024
+"""Larger ones compute no faster, and the memory that malloc keeps back grows with them."""
 _COPIES = 4  # a tile as results, one on its way to disk with its encoded copy, and what the engine holds
 _ENOUGH_SECONDS = 0.3
 
@@ -99,7 +101,7 @@ def estimate(kfn: KernelFn, x1: Any, x2: Any = None, *, tile: int | None = None,
         As for :func:`ntklab.gram`.
     tile : int, optional
         Default: the largest that takes at most two minutes, so that no more is lost when a process dies, that fits
-        four times into ``memory``, and that has at most 2048 rows.
+        four times into ``memory``, and that has at most 1024 rows.
     memory : int
         Bytes for tiles in one process.
 
@@ -123,7 +125,7 @@ def estimate(kfn: KernelFn, x1: Any, x2: Any = None, *, tile: int | None = None,
     if tile is None:
         by_time = math.isqrt(max(1, int(TILE_SECONDS / per_entry)))
         by_memory = math.isqrt(max(1, memory // (_COPIES * q * itemsize)))
-        tile = min(by_time, by_memory, LARGEST_TILE, max(len(x1), len(columns)))
+        tile = min(by_time, by_memory, LARGEST_STORED_TILE, max(len(x1), len(columns)))
         tile -= tile % 16 if tile > 16 else 0
     grid = TileGrid(len(x1), len(columns), tile, symmetric=x2 is None)
     return Cost(per_entry, grid, q, itemsize, numbers)
@@ -139,7 +141,7 @@ def _seconds_per_entry(kfn: KernelFn, x1: np.ndarray, x2: np.ndarray) -> float:
         started = time.perf_counter()
         compute_tile(kfn, x1[:rows], x2[:columns], grid, Tile(0, rows, 0, columns))
         seconds = time.perf_counter() - started
-        if seconds > _ENOUGH_SECONDS or side >= min(LARGEST_TILE, max(len(x1), len(x2))):
+        if seconds > _ENOUGH_SECONDS or side >= min(LARGEST_STORED_TILE, max(len(x1), len(x2))):
             return seconds / (rows * columns)
         side *= 8
 

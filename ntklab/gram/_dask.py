@@ -58,7 +58,7 @@ def _commit_tile(location: str, where: tuple[int, int, int, int]) -> tuple[int, 
     """Compute and commit one tile on a worker, unless it is there."""
     store, kfn = _opened(location)
     at = Tile(*where)
-    if at in store.missing():
+    if not store.has(at):
         with jax.enable_x64(True) if store.dtype == "float64" else contextlib.nullcontext():
             store.write(at, compute_tile(kfn, *store.inputs(), store.grid, at)).wait()
     return where

@@ -10,9 +10,11 @@ from ntklab.gram._claims import PATIENCE, Claims
 from ntklab.gram._compute import compute_tile
 from ntklab.gram._manifest import computed_by, require_same
 from ntklab.gram._store import Pending, Store
+from ntklab.gram._tiles import Tile
 
 _PATIENCE_IN_TILES = 4.0
 _PAUSE = 0.5
+_SECONDS_BETWEEN_LISTINGS = 2.0
 
 
 def kernel_of(store: Store) -> KernelFn:
@@ -29,46 +31,67 @@ def fill(store: Store, kfn: KernelFn, progress: bool = True) -> int:
     """
     store.sweep()
     x1, x2 = store.inputs()
-    claims, computed = Claims(store), 0
+    claims, todo, computed = Claims(store), _Todo(store, progress), 0
     in_flight: list[Pending] = []
-    missing = store.missing()
-    left = store.grid.entries_of_all(missing)
-    done = store.grid.entries - left
-    bar = progress_bar(unit=" entries", total=store.grid.entries, initial=done, unit_scale=True, show=progress)
-    with bar:
+    with todo.bar:
         try:
-            while missing:
-                at = claims.take(missing)
-                missing = store.missing()
-                left, before = store.grid.entries_of_all(missing), left
-                bar.update(before - left)
+            while todo.missing:
+                at = claims.take(todo.missing)
                 if at is None:
-                    if not _settle(in_flight, claims) and missing:
+                    if not _settle(in_flight, claims, todo):
                         time.sleep(_PAUSE)  # others are computing what is left
-                elif at not in missing:
+                    todo.list_again()
+                elif store.has(at):
                     claims.release(at)
+                    todo.committed(at)
                 else:
                     started = time.monotonic()
                     blocks = compute_tile(kfn, x1, x2, store.grid, at)
                     claims.patience = max(PATIENCE, _PATIENCE_IN_TILES * (time.monotonic() - started))
-                    _settle(in_flight, claims)
+                    _settle(in_flight, claims, todo)
                     in_flight.append(store.write(at, blocks))
                     del blocks  # while the next tile is computed, one copy is enough
                     computed += 1
+                    todo.list_again(_SECONDS_BETWEEN_LISTINGS)
         finally:
             try:
-                _settle(in_flight, claims)
+                _settle(in_flight, claims, todo)
             finally:
                 claims.release_all()
     store.sweep()
     return computed
 
 
-def _settle(in_flight: list[Pending], claims: Claims) -> bool:
+class _Todo:
+    """The tiles that are not committed, as far as this process knows, and the bar that shows it."""
+
+    def __init__(self, store: Store, progress: bool) -> None:
+        self.missing = dict.fromkeys(store.missing())
+        self._store, self._listed = store, time.monotonic()
+        entries = store.grid.entries
+        done = entries - store.grid.entries_of_all(self.missing)
+        self.bar = progress_bar(unit=" entries", total=entries, initial=done, unit_scale=True, show=progress)
+
+    def committed(self, at: Tile) -> None:
+        if at in self.missing:
+            del self.missing[at]
+            self.bar.update(self._store.grid.entries_of(at))
+
+    def list_again(self, after: float = 0.0) -> None:
+        """Look what other processes have committed, if the last look is so many seconds ago."""
+        if time.monotonic() - self._listed >= after:
+            still = set(self._store.missing())
+            for at in [at for at in self.missing if at not in still]:
+                self.committed(at)
+            self._listed = time.monotonic()
+
+
+def _settle(in_flight: list[Pending], claims: Claims, todo: _Todo) -> bool:
     """Wait until what was written is committed; whether there was anything."""
     anything = bool(in_flight)
     while in_flight:
         tile = in_flight.pop()
         tile.wait()
         claims.release(tile.at)
+        todo.committed(tile.at)
     return anything

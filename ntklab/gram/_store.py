@@ -67,6 +67,12 @@ class Store:
         done = {key.decode() for key in keys}
         return [at for at in self.grid if self._key(at) not in done]
 
+    def has(self, at: Tile) -> bool:
+        """Whether a tile is committed."""
+        key = self._key(at)
+        with told(f"list the tiles of {self.where}"):
+            return bool(self.place.list(ts.KvStore.KeyRange(key, key + "\0")).result())
+
     def write(self, at: Tile, blocks: list[np.ndarray]) -> Pending:
         """Begin to commit a tile of all matrices; its ``wait`` returns when it is on disk, whole."""
         values = np.stack(blocks)
