@@ -29,7 +29,8 @@ Location = str | os.PathLike[str] | Mapping[str, Any]
 
 NOTHING_LOST = "The tiles stored before are safe: make room or give the right to write, and run again."
 
-_CONTEXT = ts.Context()  # one for the process, so that memory:// is one place; it holds no settings
+_RETRIES = {"max_retries": 6}  # a minute of a server's troubles; TensorStore's 32 are a quarter of an hour
+_CONTEXT = ts.Context({"s3_request_retries": _RETRIES, "gcs_request_retries": _RETRIES})  # one: so is memory://
 _QUICK = ts.Context({"file_io_sync": False})  # claims need not survive a power cut
 
 
