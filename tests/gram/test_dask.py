@@ -15,7 +15,7 @@ from ntklab.spec import zoo
 TILE = 64
 
 KILLING = """
-import os, random, signal, sys, threading, time
+import contextlib, os, random, signal, sys, threading, time
 import dask.config, numpy as np, ntklab
 from distributed import Client, LocalCluster, WorkerPlugin
 from ntklab.spec import zoo
@@ -44,8 +44,10 @@ def kill(cluster, path, kills):
             time.sleep(0.02)
             lines = open(path).readlines() if os.path.exists(path) else []
             seen = {int(line.split()[0]) for line in lines}
-            working = [nanny.pid for nanny in cluster.workers.values() if nanny.pid in seen] * (len(lines) > 8 * (i + 1))
-        os.kill(rng.choice(working), signal.SIGKILL)
+            if len(lines) > 8 * (i + 1):
+                working = [nanny.pid for nanny in cluster.workers.values() if nanny.pid in seen]
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(rng.choice(working), signal.SIGKILL)
 
 if __name__ == "__main__":
     store, tile, n, kills = sys.argv[1], *map(int, sys.argv[2:])
