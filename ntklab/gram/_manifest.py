@@ -16,7 +16,7 @@ from ntklab.gram._tiles import TileGrid
 FORMAT = 1
 """Raised whenever the layout of a store changes."""
 FIELDS = ("format", "x1", "x2", "tile", "matrices", "kernel", "versions")
-_BLOCK_BYTES = 2**24
+_BLOCK_BYTES = 2**22
 
 
 def manifest(kfn: KernelFn, x1: np.ndarray, x2: np.ndarray | None, tile: int) -> dict[str, Any]:
@@ -47,7 +47,7 @@ def describe(x: np.ndarray, dtype: np.dtype) -> dict[str, Any]:
 
 
 def rows_per_block(input_shape: tuple[int, ...], dtype: np.dtype) -> int:
-    """Return how many inputs make about 16 MB, so that a change of dtype copies no more at once."""
+    """Return how many inputs make about 4 MB: a tile then reads little more than its own rows."""
     return max(1, _BLOCK_BYTES // max(1, int(np.prod(input_shape)) * dtype.itemsize))
 
 

@@ -99,9 +99,12 @@ class Store:
     def wait_for(self, at: Tile, future: Any) -> np.ndarray:
         """Return what was read, if it is whole and was computed."""
         what = f"rows {at.top}:{at.bottom}, columns {at.left}:{at.right} of {self.where}"
-        with told(f"read {what}", "`ntklab gram verify --repair` drops damaged tiles, and a new run computes them."):
+        repair = "`ntklab gram verify --repair` drops damaged tiles, and a new run computes them."
+        with told(f"read {what}", repair):
             values = future.result()
         if np.isnan(values).any():
+            if self.has(at):
+                raise StoreError(f"Could not read {what}: NaN under a right checksum. {repair}")
             left = len(self.missing())
             raise StoreError(
                 f"No {what}: {left:,} of {len(self.grid):,} tiles are not computed. Run the computation again; it "
