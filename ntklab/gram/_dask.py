@@ -29,8 +29,8 @@ _TASKS_PER_THREAD, _LEAST_TASKS = 2, 8
 def fill_by_dask(store: Store, cluster: Any, progress: bool) -> None:
     """Return when every tile is committed by the workers of ``"local:4"``, ``"tcp://host:8786"`` or a Client.
 
-    Few tasks are in flight and each is released when it ends: Dask computes finished tasks again when the worker
-    dies that holds their results, however small.
+    Few tasks are in flight, no result is fetched, and each task is released when it ends: Dask computes finished
+    tasks again when the worker dies that holds their results, however small.
     """
     store.sweep()
     missing = store.missing()
@@ -38,30 +38,37 @@ def fill_by_dask(store: Store, cluster: Any, progress: bool) -> None:
     done = store.grid.entries - store.grid.entries_of_all(missing)
     bar = progress_bar(unit=" entries", total=store.grid.entries, initial=done, unit_scale=True, show=progress)
     with bar, _client(cluster) as client:
-        todo, running = iter(missing), as_completed()
+        while missing:  # what a task left, for whatever reason, is submitted again
+            todo, running, tiles = iter(missing), as_completed(), {}
 
-        def submit() -> None:
-            threads: Any = client.nthreads()  # workers come and go
-            room = max(_LEAST_TASKS, _TASKS_PER_THREAD * sum(threads.values())) - running.count()
-            for at in islice(todo, max(0, room)):
-                running.add(client.submit(_commit_tile, location, tuple(at), pure=False, retries=_RETRIES))
+            def submit(todo: Iterator[Tile], running: Any, tiles: dict[str, Tile]) -> None:
+                threads: Any = client.nthreads()  # workers come and go
+                room = max(_LEAST_TASKS, _TASKS_PER_THREAD * sum(threads.values())) - running.count()
+                for at in islice(todo, max(0, room)):
+                    future = client.submit(_commit_tile, location, tuple(at), pure=False, retries=_RETRIES)
+                    tiles[str(future.key)] = at
+                    running.add(future)
 
-        submit()
-        for future in running:
-            bar.update(store.grid.entries_of(Tile(*future.result())))
-            future.release()
-            submit()
+            submit(todo, running, tiles)
+            for future in running:
+                at = tiles.pop(str(future.key))
+                if future.status == "error":
+                    future.result()  # raises; results that are right stay where they are: the tile is in the store
+                elif store.has(at):
+                    bar.update(store.grid.entries_of(at))
+                future.release()
+                submit(todo, running, tiles)
+            missing = store.missing()
     store.sweep()
 
 
-def _commit_tile(location: str, where: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
+def _commit_tile(location: str, where: tuple[int, int, int, int]) -> None:
     """Compute and commit one tile on a worker, unless it is there."""
     store, kfn = _opened(location)
     at = Tile(*where)
     if not store.has(at):
         with jax.enable_x64(True) if store.dtype == "float64" else contextlib.nullcontext():
             store.write(at, compute_tile(kfn, *store.inputs(), store.grid, at)).wait()
-    return where
 
 
 @functools.lru_cache(maxsize=1)

@@ -56,7 +56,7 @@ if __name__ == "__main__":
     x = np.random.default_rng(0).normal(size=(n, 3))
     with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster, Client(cluster) as client:
         client.register_plugin(Log(store + ".log"))
-        killer = threading.Thread(target=kill, args=(cluster, store + ".log", kills))
+        killer = threading.Thread(target=kill, args=(cluster, store + ".log", kills), daemon=True)
         killer.start()
         ntklab.gram(kfn, x, store=store, tile=tile, dask=client, progress=False)
         killer.join()
@@ -68,12 +68,12 @@ def files(path: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("side", "kills"), [(10, 2), (16, 10)])
+@pytest.mark.parametrize(("side", "kills"), [(10, 2)])
 def test_killed_workers_end_in_the_store_of_a_run_without_dask(tmp_path, side, kills):
     (tmp_path / "killing.py").write_text(KILLING)
     n = TILE * side - 5
     words = [sys.executable, tmp_path / "killing.py", tmp_path / "k", TILE, n, kills]
-    done = subprocess.run(list(map(str, words)), capture_output=True, text=True, check=False, timeout=600)
+    done = subprocess.run(list(map(str, words)), capture_output=True, text=True, check=False, timeout=200)
     assert done.returncode == 0, done.stderr
     who, computed = zip(*map(str.split, (tmp_path / "k.log").read_text().splitlines()), strict=True)
     tiles = side * (side + 1) // 2
