@@ -6,3 +6,4 @@ from ntklab.engine import Kernel as Kernel
 from ntklab.engine import KernelFn as KernelFn
 from ntklab.engine import compile as compile
 from ntklab.gram import gram as gram
+from ntklab.gram import open_gram as open_gram

@@ -33,5 +33,9 @@ class PrecisionWarning(UserWarning):
     """The precision that a matrix is stored in cannot carry the ridge that was asked for."""
 
 
+class StoreError(NtklabError, RuntimeError):
+    """A Gram store that is incomplete, damaged, cannot be read or written, or holds another computation."""
+
+
 class MissingExtraError(NtklabError, ImportError):
     """An optional package is needed for this call and is not installed."""

@@ -37,25 +37,37 @@ EVERYTHING = f"{MATHS} testing studies report _version"
 TABLE = {
     "errors": room(),
     "_version": room(),
-    "_core": room("errors", JAX),
+    "_core": room("errors", f"{JAX} tqdm"),
     "spec": room("errors"),
     "data": room("errors", "numpy jaxtyping sklearn PIL"),
     "kernel": room("errors _core spec", JAX),
     "finite": room("errors _core spec", f"{JAX} diffrax"),  # never kernel or engine: it is their oracle
     "engine": room("errors _core spec kernel", f"{JAX} numba llvmlite"),
-    "gram": room("errors _core engine", "numpy jaxtyping tqdm"),
-    "solve": room("errors", f"{ARRAYS} jax tqdm"),  # jax: products sharded over devices and processes
+    "gram": room("errors _core engine", f"{JAX} tensorstore dask distributed"),
+    "solve": room("errors _core", f"{ARRAYS} jax"),  # jax: products sharded over devices and processes
     "predict": room("errors solve", f"{ARRAYS} jax diffrax"),  # both in one file: the ODE of a general loss
     "testing": room(MATHS, f"{JAX} scipy"),
-    "studies": room(f"{MATHS} testing", f"{JAX} scipy tqdm"),
+    "studies": room(f"{MATHS} testing", f"{JAX} scipy"),
     "report": room("errors _core", "numpy matplotlib"),
     "__init__": room(EVERYTHING),
-    "cli": room(f"{EVERYTHING} __init__", "jax numpy click tqdm"),
+    "cli": room(f"{EVERYTHING} __init__", "jax numpy click"),
 }
 """Rooms from low to high. Nobody may import ``cli``, and a folder without a line here is a finding."""
 
 OPTIONAL = frozenset(
-    {"sklearn", "matplotlib", "diffrax", "optax", "PIL", "numba", "llvmlite", "dask", "tensorstore", "zarr"}
+    {
+        "sklearn",
+        "matplotlib",
+        "diffrax",
+        "optax",
+        "PIL",
+        "numba",
+        "llvmlite",
+        "dask",
+        "distributed",
+        "tensorstore",
+        "zarr",
+    }
 )
 """Packages that may be absent: imported at the top of files that are themselves imported only when asked."""
 

@@ -1,4 +1,4 @@
-"""The documentation is true where it can be run: every Python block of README.md and docs/."""
+"""The documentation is true where it can be run: Python blocks of README.md and docs/, commands of docs/guides/."""
 
 import re
 import subprocess
@@ -9,15 +9,22 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
-BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^```(python|sh)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
 
 RUNNER = """
-import doctest, sys
+import doctest, shlex, subprocess, sys
 flags = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 name, blocks, names = sys.argv[1], eval(sys.stdin.read()), {"__name__": "__main__"}
-for line, code in blocks:
-    if code.lstrip().startswith(">>>"):
+for line, kind, code in blocks:
+    if kind == "sh":
+        for command in code.splitlines():
+            program, *words = shlex.split(command)
+            assert program == "ntklab", f"{name}: the block at line {line} runs {program}"
+            done = subprocess.run([sys.executable, "-c", "from ntklab.cli import main; main()", *words])
+            if done.returncode:
+                raise SystemExit(f"{name}: the block at line {line}, `{command}`, ended with {done.returncode}")
+    elif code.lstrip().startswith(">>>"):
         example = doctest.DocTestParser().get_doctest(code, names, name, name, line - 1)
         runner = doctest.DocTestRunner(optionflags=flags)
         runner.run(example, clear_globs=False)
@@ -29,22 +36,24 @@ for line, code in blocks:
 """
 
 
-def blocks(text: str) -> list[tuple[int, str]]:
-    """Return the Python blocks of a page with the lines where they start."""
-    return [(text.count("\n", 0, match.start(1)) + 1, match.group(1)) for match in BLOCK.finditer(text)]
+def blocks(text: str, commands: bool = False) -> list[tuple[int, str, str]]:
+    """Return the blocks of a page to run, with the lines where they start and their language."""
+    found = [(text.count("\n", 0, match.start(2)) + 1, *match.groups()) for match in BLOCK.finditer(text)]
+    return [block for block in found if commands or block[1] == "python"]
 
 
-def run(name: str, text: str) -> subprocess.CompletedProcess[str]:
+def run(name: str, text: str, folder: Path | None = None, commands: bool = False) -> subprocess.CompletedProcess[str]:
     """Run a page's blocks in order, in one namespace of a fresh process: a user's default settings."""
     command = [sys.executable, "-W", "error", "-c", RUNNER, name]
-    return subprocess.run(command, input=repr(blocks(text)), capture_output=True, text=True, check=False)
+    given = repr(blocks(text, commands))
+    return subprocess.run(command, input=given, capture_output=True, text=True, check=False, cwd=folder)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_the_python_blocks_of_a_page_run_and_show_what_they_say(page):
-    text = page.read_text(encoding="utf-8")
+def test_the_blocks_of_a_page_run_and_show_what_they_say(page, tmp_path):
+    text, guide = page.read_text(encoding="utf-8"), page.parent.name == "guides"
     if blocks(text):
-        done = run(str(page.relative_to(ROOT)), text)
+        done = run(str(page.relative_to(ROOT)), text, tmp_path if guide else None, commands=guide)
         assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -76,3 +85,9 @@ def test_a_page_that_is_wrong_fails_with_its_line(text, finding):
 
 def test_a_page_that_is_right_passes():
     assert run("page.md", "```python\nx = 1\n```\n\n```python\n>>> x + 1\n2\n```\n").returncode == 0
+
+
+def test_a_command_that_fails_fails_its_page(tmp_path):
+    done = run("page.md", "```sh\nntklab gram status nowhere\n```\n", tmp_path, commands=True)
+    assert done.returncode != 0
+    assert "the block at line 2, `ntklab gram status nowhere`, ended with 2" in done.stderr

@@ -12,6 +12,7 @@ import jax
 
 from ntklab import __version__, report, studies
 from ntklab._core import Record
+from ntklab.cli._gram import gram
 from ntklab.errors import NtklabError
 
 
@@ -19,6 +20,9 @@ from ntklab.errors import NtklabError
 @click.version_option(__version__, prog_name="ntklab")
 def app() -> None:
     """Exact kernels of infinitely wide neural networks, and what follows from them."""
+
+
+app.add_command(gram)
 
 
 def _output_options(command: Any) -> Any:

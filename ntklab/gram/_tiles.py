@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -68,3 +68,7 @@ class TileGrid:
         """Entries of one tile that have to be computed."""
         n = tile.bottom - tile.top
         return n * (n + 1) // 2 if self.symmetric and tile.on_diagonal else n * (tile.right - tile.left)
+
+    def entries_of_all(self, tiles: Iterable[Tile]) -> int:
+        """Entries of several tiles that have to be computed."""
+        return sum(map(self.entries_of, tiles))

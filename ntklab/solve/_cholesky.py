@@ -7,7 +7,8 @@ A = L L^T, or the upper one, A = L L^T with L = U^T. The other triangle is never
 import numpy as np
 import scipy.linalg
 from jaxtyping import Float
-from tqdm import tqdm
+
+from ntklab._core import progress_bar
 
 # SciPy's LAPACK counts in 32 bits. N^2 passes them above this N; what a wrapper or a build then does with a
 # product of two indices is not ours to know, so each call gets a block instead.
@@ -81,7 +82,7 @@ def _in_blocks(triangle: Float[np.ndarray, "n n"], progress: bool) -> int:
     """Left-looking Cholesky of the lower triangle, block column by block column; products by NumPy, in 64 bits."""
     n = triangle.shape[0]
     potrf, trtrs = scipy.linalg.get_lapack_funcs(("potrf", "trtrs"), (triangle,))
-    for start in tqdm(range(0, n, _BLOCK), desc="Cholesky", unit=" block columns", disable=not progress):
+    for start in progress_bar(range(0, n, _BLOCK), desc="Cholesky", unit=" block columns", show=progress):
         stop = min(start + _BLOCK, n)
         done = triangle[start:stop, :start]
         square = np.tril(triangle[start:stop, start:stop]) - np.tril(done @ done.T)

@@ -9,8 +9,8 @@ from typing import Any, Literal, get_args
 import numpy as np
 from jaxtyping import Float, Int
 from numpy.typing import ArrayLike
-from tqdm import tqdm
 
+from ntklab._core import progress_bar
 from ntklab.errors import DataError, InputError, SolveError
 from ntklab.solve._operator import ReplicatedOperator, SymmetricOperator, checked_targets
 from ntklab.solve._operator_blocks import as_operator
@@ -181,7 +181,7 @@ def _run(
     leader = replicated is None or replicated.leader
     state, resumed = _first_state(system, path, manifest, replicated)
     saved = time.monotonic()
-    with tqdm(initial=len(state.history) - 1, unit=" iterations", disable=not (progress and leader)) as bar:
+    with progress_bar(initial=len(state.history) - 1, unit=" iterations", show=progress and leader) as bar:
         try:
             while not (state.checked <= system.tolerance).all():
                 if len(state.history) > limit:

@@ -6,10 +6,9 @@ from typing import Any, Literal, NamedTuple
 
 import jax
 import numpy as np
-from tqdm import tqdm
 
 from ntklab import finite
-from ntklab._core import Record
+from ntklab._core import Record, progress_bar
 from ntklab.data import Standardiser, load_digits
 from ntklab.engine import compile
 from ntklab.errors import InputError
@@ -80,7 +79,7 @@ def equivalence(
     keys = jax.random.split(jax.random.key(seed), seeds)
 
     distances = []
-    for width in tqdm(widths, desc="kernel", unit=" widths", disable=not progress):
+    for width in progress_bar(widths, desc="kernel", unit=" widths", show=progress):
         net = finite.network(setup.spec, x.shape[1:], width=width)
         empirical = [finite.empirical_ntk(net, net.init(key), x) for key in keys]
         distances.append([np.linalg.norm(found - theta) / np.linalg.norm(theta) for found in empirical])
@@ -89,7 +88,7 @@ def equivalence(
     train, test = slice(0, n_train), slice(n_train, None)
     times = np.array([0.1, 1.0, 10.0, 100.0]) / np.linalg.eigvalsh(theta[train, train])[-1]
     gaps = []
-    for width in tqdm(training_widths, desc="training", unit=" widths", disable=not progress):
+    for width in progress_bar(training_widths, desc="training", unit=" widths", show=progress):
         net = finite.network(setup.spec, x.shape[1:], width=width)
         gaps.append([_gap(net, net.init(key), x, y, theta, train, test, times) for key in keys[:training_seeds]])
 

@@ -8,26 +8,10 @@ import sys
 import numpy as np
 import pytest
 
-from ntklab import cli, studies
+from ntklab import studies
 from ntklab._core import Check, Record
 
 RUN = [sys.executable, "-c", "from ntklab.cli import main; main()"]
-
-
-@pytest.fixture
-def ntklab_command(monkeypatch, capsys):
-    """Run the command in this process and return its exit status, output and error output."""
-
-    def run(*words):
-        monkeypatch.setattr(sys, "argv", ["ntklab", *map(str, words)])
-        status = 0
-        try:
-            cli.main()
-        except SystemExit as exit_:
-            status = exit_.code
-        return status, *capsys.readouterr()
-
-    return run
 
 
 @pytest.fixture
@@ -56,7 +40,7 @@ def small_cifar(tmp_path):
 def test_help_names_every_command(ntklab_command):
     status, out, _ = ntklab_command("--help")
     assert status == 0
-    assert all(word in out for word in ("reproduce", "equivalence", "verify"))
+    assert all(word in out for word in ("reproduce", "equivalence", "verify", "gram"))
 
 
 def test_no_command_shows_help_and_fails(ntklab_command):
