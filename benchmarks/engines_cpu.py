@@ -4,7 +4,8 @@
 
 One run times all engines and neural-tangents (a process of its own) in turns, on CIFAR-10 images in float32, and takes
 medians. Errors are the largest over entries against the reference engine in float64, relative to ``sqrt(K_ii K_jj)``.
-Counted work per second is set against this machine's measured peak. Writes benchmarks/results/engines-cpu.json.
+Counted work per second is set against this machine's measured peak. Writes benchmarks/results/engines-cpu.json after
+each workload; with ``--only`` the others stay as they were.
 Needs the checkout, the oracle (tests/README.md) and an otherwise idle machine; about half an hour for everything.
 """
 
@@ -122,7 +123,7 @@ def timed(name: str, workload: Workload, images: np.ndarray, rival: Rival, round
 
 def measured_errors(name: str, workload: Workload, x: Any, runs: Any, rival: Rival) -> dict[str, tuple[float, float]]:
     """Return the largest relative errors of the NTK over different images, and on the diagonal."""
-    count, found = len(x), {}
+    found = {}
     with jax.enable_x64(True):
         exact = compile(workload.network, workload.shape, engine="reference", dtype="float64")
         expected = {"ntklab": np.asarray(exact(x).ntk)}
@@ -130,12 +131,14 @@ def measured_errors(name: str, workload: Workload, x: Any, runs: Any, rival: Riv
         expected["neural-tangents"] = np.asarray(theirs(x).ntk)
     for who in runs:
         if who == "neural-tangents":
+            few = workload.rival_images or len(x)
             with tempfile.TemporaryDirectory() as folder:
-                rival.ask(name, count, count, symmetric=True, save=f"{folder}/ntk.npy")
+                rival.ask(name, few, few, symmetric=True, save=f"{folder}/ntk.npy")
                 ntk = np.load(f"{folder}/ntk.npy")
         else:
             ntk = np.asarray(compile(workload.network, workload.shape, engine=who)(x).ntk)
-        truth = expected.get(who, expected["ntklab"])
+        count = len(ntk)
+        truth = expected.get(who, expected["ntklab"])[:count, :count]
         scale = np.sqrt(np.outer(np.diag(truth), np.diag(truth)))
         error = np.abs(ntk - truth) / scale
         found[who] = (float(error[~np.eye(count, dtype=bool)].max()), float(np.diag(error).max()))
@@ -150,19 +153,19 @@ def measured_errors(name: str, workload: Workload, x: Any, runs: Any, rival: Riv
 def main(data: Path, only: tuple[str, ...], rounds: int, out: Path) -> None:
     """Time, compare, print and store."""
     images = standardised(data, 4000)
-    found: dict[str, Any] = {}
+    found: dict[str, Any] = Record.load(out).results["workloads"] if out.exists() else {}
+    settings = {"rounds": rounds, "dtype": "float32", "images": "CIFAR-10 images, standardised by channel"}
+    peak = steps_per_second()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "images.npy"
         np.save(path, images)
         rival = Rival(path)
         for name in only or WORKLOADS:
             found[name] = timed(name, WORKLOADS[name], images, rival, rounds)
-            print(
-                name, {who: f"{row['milliseconds_per_entry']:.3g} ms" for who, row in found[name].items()}, flush=True
-            )
-    settings = {"rounds": rounds, "dtype": "float32", "images": "CIFAR-10 test images, standardised by channel"}
-    peak = steps_per_second()
-    Record.make("engines-cpu", settings, {"peak_steps_per_second": peak, "workloads": found}).save(out)
+            rows = found[name].items()
+            print(name, {who: f"{row['milliseconds_per_entry']:.3g} ms" for who, row in rows}, flush=True)
+            found = {key: found[key] for key in WORKLOADS if key in found}
+            Record.make("engines-cpu", settings, {"peak_steps_per_second": peak, "workloads": found}).save(out)
     print(table(found, peak))
 
 
