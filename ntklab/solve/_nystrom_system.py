@@ -40,7 +40,7 @@ def reduce(k: Rows, y: np.ndarray, centres: np.ndarray) -> tuple[np.ndarray, np.
         inside = np.flatnonzero((centres >= start) & (centres < start + len(block)))
         k_centres[inside] = block[centres[inside] - start]
         stacked = np.vstack([triangle, np.hstack([block, y[start : start + len(block)]])])
-        triangle = np.linalg.qr(stacked, mode="r")
+        triangle = np.asarray(np.linalg.qr(stacked, mode="r"))  # typed as a tuple, too, before NumPy 2.5
     return triangle, (k_centres + k_centres.T) / 2, dtype
 
 
