@@ -13,10 +13,10 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ntklab.engine._displacement_block import run_block
-from ntklab.engine._displacement_border import flat_sizes
 from ntklab.engine._displacement_images import Images, image_maps, take
 from ntklab.engine._displacement_stages import canvases, stages, unfit
 from ntklab.engine._interface import Engine, Support
+from ntklab.engine._sizes import flat_sizes
 from ntklab.kernel import PairValue, Plan, Squares
 
 _TILE_BYTES = 1 << 20

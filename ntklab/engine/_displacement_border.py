@@ -18,6 +18,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from ntklab.engine._sizes import flat_sizes
 from ntklab.kernel import Op
 from ntklab.spec import window_padding
 
@@ -42,12 +43,6 @@ class Reach(NamedTuple):
             return None
         inside, other = (self.first, self.second)[:: -1 if side else 1]
         return inside * (1.0 - other)
-
-
-def flat_sizes(sizes: Sequence[int]) -> tuple[int, int]:
-    """Return sizes along rows and columns: one axis is one row."""
-    rows, columns = (1, *sizes)[-2:]
-    return rows, columns
 
 
 def reaches(

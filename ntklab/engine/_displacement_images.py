@@ -8,10 +8,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ntklab.engine._displacement_border import flat_sizes
 from ntklab.engine._displacement_loop import at_zero, run_stage
 from ntklab.engine._displacement_stages import canvases, stages
 from ntklab.engine._displacement_walk import Sides, wanted_maps
+from ntklab.engine._sizes import flat_sizes
 from ntklab.kernel import ImageValue, PairValue, Plan, Squares, image_pass
 
 Images = dict[tuple[int, str], Array]

@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ntklab.engine._displacement_border import flat_sizes
+from ntklab.engine._sizes import flat_sizes
 from ntklab.kernel import Op, Plan
 
 

@@ -1,4 +1,4 @@
-"""The simd engine: fused CPU code for convolutional networks, all layers of a displacement tile in cache."""
+"""The simd engine: fused CPU code, all layers of a tile of pairs in cache."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Simd(Engine):
     name = "simd"
 
     def supports(self, plan: Plan, device: Any, dtype: np.dtype) -> Support:
-        """Accept runs of stride-1 convolutions, ReLUs and sums that end in Flatten or GlobalAvgPool."""
+        """Accept dense networks, and stride-1 convolutions, ReLUs and sums that end in Flatten or GlobalAvgPool."""
         if device.platform != "cpu":
             return Support(False, f"runs on CPUs, this device is {device.platform}")
         if dtype != np.float32:

@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from ntklab.engine._simd_images import follow
 from ntklab.engine._simd_numbers import aligned, all_bits, factors, neighbours
 from ntklab.engine._simd_program import Program, programs
-from ntklab.engine._simd_relu import CONSTANTS
+from ntklab.engine._simd_relu import table
 from ntklab.engine._simd_strips import Parallel, compute_dense
 from ntklab.engine._simd_walk import walk, workspace
 from ntklab.kernel import Plan
@@ -87,7 +87,7 @@ class _Run:
         self.padded = vectors * lanes
         self.witness, self.vectors = (0,) * lanes, (0,) * vectors
         self.tangent = (0,) if "ntk" in plan.get else ()
-        self.table = np.repeat(np.array(CONSTANTS, np.float32)[:, None], lanes, axis=1)
+        self.table = table(lanes)
         self.rows, self.columns = program.size if program.displaced else (1, 1)
         self.y_row = self.padded + (width if program.displaced else 0)
         self.group = 1 if program.displaced else _GROUP**2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from ntklab.engine._simd_numbers import LEAST_STD
 from ntklab.engine._simd_program import CONV, INPUT, RELU, SUM
 
 _OPTIONS = {"nogil": True, "error_model": "numpy", "cache": True}
@@ -97,7 +98,7 @@ def _deviations(planes, n, deviation, inverse, variance, height, width, copies):
     r = np.zeros((height, width))
     for i in range(height):
         for j in range(width):
-            if a[i, j] > 1e-18:
+            if a[i, j] > LEAST_STD:
                 r[i, j] = 1.0 / a[i, j]
     _put(planes[n, deviation], a, height, width, copies)
     _put(planes[n, inverse], r, height, width, copies)

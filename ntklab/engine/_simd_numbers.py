@@ -9,6 +9,9 @@ import numpy as np
 from ntklab.engine._simd_program import CONV, INPUT, RELU, SUM, Program
 from ntklab.kernel import Plan
 
+LEAST_STD = 1e-18
+"""Standard deviations up to this count as zero, and zero as having the inverse zero."""
+
 
 def neighbours(program: Program, columns: int, padded: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return who is whose neighbour in the rows of a tile, for every displacement ``dj < columns``.

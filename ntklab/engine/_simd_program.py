@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ntklab.engine._sizes import flat_sizes
 from ntklab.kernel import Op, Plan
 
 INPUT, CONV, RELU, SUM, TAP = range(5)
@@ -81,7 +82,7 @@ def decline(plan: Plan) -> str | None:
     if len(paddings) > 1:
         return "SAME and CIRCULAR padding in one network"
     for op in plan.ops:
-        if _squeezes(op) and before_relu[op.inputs[0]]:
+        if op.squeeze and before_relu[op.inputs[0]]:
             return "positions are pooled before any activation, where distances lose digits of covariances"
     return None
 
@@ -93,25 +94,15 @@ def programs(plan: Plan) -> tuple[Program, ...]:
     kinds = {"pool": True, "flatten": False}
     made = []
     for kind, displaced in kinds.items():
-        taps = [i for i, op in enumerate(plan.ops) if _squeezes(op) and op.kind == kind]
+        taps = [i for i, op in enumerate(plan.ops) if op.squeeze and op.kind == kind]
         if taps:
             made.append(_Builder(plan, taps, displaced).build())
     return tuple(made)
 
 
-def _two(sizes: tuple[int, ...]) -> tuple[int, int]:
-    """Return at most two sizes as two: missing ones, the first ones, are 1."""
-    height, width = (1, 1, *sizes)[-2:]
-    return height, width
-
-
 def _filter(op: Op) -> tuple[int, int]:
     """Return rows and columns of an operation's filter."""
-    return _two(op.window.sizes if op.window is not None else ())
-
-
-def _squeezes(op: Op) -> bool:
-    return op.squeeze
+    return flat_sizes(op.window.sizes if op.window is not None else ())
 
 
 def _without_relu(plan: Plan) -> list[bool]:
@@ -164,7 +155,7 @@ class _Builder:
             ops=tuple(self.ops),
             taps=tuple(self.taps),
             displaced=self.displaced,
-            size=_two(spatial),
+            size=flat_sizes(spatial),
             planes=self.planes,
             border_planes=self.border_planes,
             buffers=self.buffers,

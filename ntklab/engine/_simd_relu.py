@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 from numba import njit
 
 from ntklab.engine._simd_vectors import fma, fnma, lanes_of, largest, load, mul, smallest, sqrt, sub, where_negative
@@ -17,6 +18,11 @@ CONSTANTS = (
 )
 """What a ReLU reads from memory, one vector of each: as literals, LLVM loads the address of each anew, every time.
 The polynomials are those of ``2 u``."""
+
+
+def table(lanes: int) -> np.ndarray:
+    """Return :data:`CONSTANTS` as vectors."""
+    return np.repeat(np.array(CONSTANTS, np.float32)[:, None], lanes, axis=1)
 
 
 @njit(**OPTIONS, forceinline=True)

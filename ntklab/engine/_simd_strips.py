@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from ntklab.engine._simd_dense import floats, tiles
-from ntklab.engine._simd_numbers import aligned, factors
+from ntklab.engine._simd_dense import ROWS, floats, tiles
+from ntklab.engine._simd_numbers import LEAST_STD, aligned, factors
 from ntklab.engine._simd_program import CONV, INPUT, RELU, SUM, TAP, Program, programs
-from ntklab.engine._simd_relu import CONSTANTS
+from ntklab.engine._simd_relu import table
 from ntklab.kernel import Plan
 
 _LANES, _VECTORS = 16, 8
@@ -35,14 +35,14 @@ def compute_dense(
     n1, n2 = len(x1), 1 if diagonal else len(y)
     wanted = {word: (0,) if word in plan.get else () for word in ("nngp", "ntk")}
     nngp, ntk = (aligned((len(program.taps), n1, n2) if wanted[word] else (0, 0, 0)) for word in wanted)
-    table = np.repeat(np.array(CONSTANTS, np.float32)[:, None], _LANES, axis=1)
+    constants = table(_LANES)
     halves = (0.5 * units).astype(np.float32)
 
     def task(part: tuple[int, int, int, int]) -> None:
         scratch = np.empty(floats(_COLUMNS, x1.shape[1], program.buffers, len(program.taps)), np.float32)
         tiles(
-            (0,) * _LANES, (0,) * _VECTORS, wanted["ntk"], wanted["nngp"], table, program.instructions, scale, halves,
-            x1, y, own_x, own_y, *part, symmetric, diagonal, scratch, nngp, ntk,
+            (0,) * _LANES, (0,) * _VECTORS, wanted["ntk"], wanted["nngp"], constants, program.instructions, scale,
+            halves, x1, y, own_x, own_y, *part, symmetric, diagonal, scratch, nngp, ntk,
         )  # fmt: skip
 
     parallel(task, _strips(n1, n2, symmetric))
@@ -57,7 +57,7 @@ def compute_dense(
 
 def _strips(n1: int, n2: int, symmetric: bool) -> Iterator[tuple[int, int, int, int]]:
     """Cut the Gram matrix into parts, the longest strips of a symmetric one first."""
-    rows = max(32, min(_ROWS, -(-n1 // 4)))
+    rows = max(ROWS, min(_ROWS, -(-n1 // 4)))
     for left in reversed(range(0, n2, _COLUMNS)):
         right = min(left + _COLUMNS, n2)
         for top in range(0, min(n1, right) if symmetric else n1, rows):
@@ -81,7 +81,7 @@ def _alone(
             v = scale[number, 0] * v + scale[number, 1] * values[row[3]]
         if kind == RELU or row[6]:
             planes[row[9], : len(x)] = a = np.sqrt(v)
-            planes[row[10], : len(x)] = np.divide(1.0, a, out=np.zeros_like(a), where=a > 1e-18)
+            planes[row[10], : len(x)] = np.divide(1.0, a, out=np.zeros_like(a), where=a > LEAST_STD)
         elif kind == TAP or (kind == CONV and row[5]):
             planes[row[9], : len(x)] = v
         if kind != TAP:

@@ -23,8 +23,7 @@ def _area(height, padded):
 
 def workspace(height: int, padded: int, buffers: int, planes: int, group: int) -> np.ndarray:
     """Return zeroed memory for ``walk``: a group's buffers, a row of zeros, four rows that wait, moved planes."""
-    area = height * (padded + 2 * REACH)
-    area += (256 - area) % 1024
+    area = _area.py_func(height, padded)
     floats = group * 2 * (buffers + 1) * area + 5 * (padded + 2 * REACH) + planes * height * padded
     return np.zeros(floats + 128, np.float32)
 
@@ -101,10 +100,8 @@ def walk(
                         own = base + (pair - start_pair) * whole
                         values = own + 8 * area
                         px, py = image_x + left[pair] * image_x_size, turned + right[pair] * image_y_size
-                        qx, qy = (
-                            ring_x + left[pair] * ring_x_size,
-                            ring_y + right[pair] * ring_y_size,
-                        )
+                        qx = ring_x + left[pair] * ring_x_size
+                        qy = ring_y + right[pair] * ring_y_size
                         kind, third = program[number, 0], program[number, 3]
                         d_in = values + 8 * program[number, 1] * area
                         d_out = values + 8 * program[number, 2] * area
@@ -116,17 +113,12 @@ def walk(
                             start(d_out, t_out, px, py, third, plane, shape, di, nil)
                         elif kind == CONV:
                             trained, relu = program[number, 5] > 0, program[number, 6] > 0
-                            reach, entered, chained = (
-                                program[number, 4] >> 1,
-                                program[number, 11],
-                                program[number, 12] > 0,
-                            )
+                            reach, entered = program[number, 4] >> 1, program[number, 11]
+                            chained = program[number, 12] > 0
                             hd, ht = (own, own + 4 * area) if reach > 0 else (d_in, t_in)
                             if reach > 0 and not entered:
-                                vx, vy = (
-                                    qx + program[number, 7] * ring_x_plane,
-                                    qy + program[number, 7] * ring_y_plane,
-                                )
+                                vx = qx + program[number, 7] * ring_x_plane
+                                vy = qy + program[number, 7] * ring_y_plane
                                 if circular:
                                     wrap(d_in, shape, width, reach, nil)
                                     wrap(t_in, shape, width, reach, nil)

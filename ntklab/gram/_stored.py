@@ -28,10 +28,16 @@ def prepare(
     if tile is not None:
         TileGrid(len(x1), len(x1 if x2 is None else x2), tile, symmetric=x2 is None)  # refuses what is no size
     store = open_store(location)
+    if tile is not None:
+        side = tile
+    else:
+        side = store.grid.tile if store is not None else estimate(kfn, x1, x2, memory=memory).grid.tile
+    wanted = manifest(kfn, x1, x2, side)  # reads all inputs, once
     if store is None:
-        side = estimate(kfn, x1, x2, memory=memory).grid.tile if tile is None else tile
-        store = create_store(location, manifest(kfn, x1, x2, side), x1, x2)
-    require_same(store.manifest, manifest(kfn, x1, x2, store.grid.tile if tile is None else tile), store.where)
+        store = create_store(location, wanted, x1, x2)
+    if tile is None:
+        wanted["tile"] = store.grid.tile  # chosen by a process that was faster
+    require_same(store.manifest, wanted, store.where)
     return store
 
 

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from numpy.typing import ArrayLike
 
 from ntklab.errors import InputError
-from ntklab.solve._gram import real_array
+from ntklab.solve._gram import target_array
 
 
 @runtime_checkable
@@ -76,13 +76,10 @@ def checked_vectors(vectors: np.ndarray, n: int) -> np.ndarray:
 
 def checked_targets(targets: ArrayLike, n: int) -> Float[np.ndarray, "n *c"]:
     """Right-hand sides as float64, shape (N,) or (N, C), all finite."""
-    right = real_array(targets, "targets")
-    if right.ndim not in (1, 2) or right.shape[0] != n or right.size == 0:
+    right = target_array(targets, n)
+    if right.size == 0:
         raise InputError(
             f"Targets must have shape ({n},) or ({n}, C), one row for each of the {n} training points; "
             f"got {right.shape}."
         )
-    if not np.isfinite(right).all():
-        bad = tuple(int(index) for index in np.argwhere(~np.isfinite(right))[0])
-        raise InputError(f"Targets must be finite, but entry {bad} is {right[bad]}.")
     return right
