@@ -232,19 +232,12 @@ def _apart(op: Op, mean: Float[Array, "..."], sides: Sides, same: Array) -> Floa
 def _attend(
     left: Float[Array, "b P P"], a: Float[Array, "..."], right: Float[Array, "b P P"], op: Op, *, block: bool
 ) -> Float[Array, "..."]:
-    lead, n = (2 if block else 1), len(op.spatial)
     letters = "apr,abrs,bqs->abpq" if block else "apr,ars,aqs->apq"
-    flat = jnp.broadcast_to(a, (*a.shape[:lead], *op.spatial, *op.spatial)).reshape((*a.shape[:lead], *_flat_shape(op)))
-    out = jnp.einsum(letters, left, flat, right, precision=jax.lax.Precision.HIGHEST)
-    return out.reshape((*out.shape[:lead], *op.spatial * 2)) if n else out
+    out = jnp.einsum(letters, left, _flat(a, len(op.spatial)), right, precision=jax.lax.Precision.HIGHEST)
+    return out.reshape(a.shape)
 
 
-def _flat_shape(op: Op) -> tuple[int, int]:
-    size = math.prod(op.spatial)
-    return size, size
-
-
-def _flat(a: Float[Array, "..."], n: int) -> Float[Array, "b P P"]:
+def _flat(a: Float[Array, "..."], n: int) -> Float[Array, "... P P"]:
     size = math.prod(a.shape[a.ndim - n :])
     return a.reshape((*a.shape[: a.ndim - 2 * n], size, size))
 

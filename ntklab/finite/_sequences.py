@@ -122,7 +122,7 @@ def recur(layer: Recurrent, weights: Mapping[str, Array], x: Float[Array, "n L c
     return state if layer.output == "last" else jnp.stack(states, axis=1)
 
 
-STRUCTURE: dict[type[Layer], Finite] = {
+SEQUENCES: dict[type[Layer], Finite] = {
     GlobalSelfAttention: Finite(attend, attention_weights),
     Recurrent: Finite(recur, recurrent_weights),
 }
