@@ -1,0 +1,99 @@
+"""Two ways to the tangent kernel of any function: contracted Jacobians, and products of the kernel with vectors."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any, NamedTuple, Protocol
+
+import jax
+import jax.numpy as jnp
+from jax.tree_util import Partial
+from jaxtyping import Array, Float, Int, PyTree
+
+from ntklab.finite._forward import PRECISION
+
+
+class Method(Protocol):
+    """How one block of the kernel is computed: what each side needs, and what a pair of sides makes of it."""
+
+    def left(self, f: Partial, params: Any, x: Float[Array, "n ..."], index: Int[Array, "S F"]) -> Any:
+        """Return what the rows of a block need."""
+        ...
+
+    def right(self, f: Partial, params: Any, x: Float[Array, "m ..."], index: Int[Array, "S G"]) -> Any:
+        """Return what its columns need."""
+        ...
+
+    def pair(self, f: Partial, params: Any, left: Any, right: Any, total: bool) -> Float[Array, "n m S F G"]:
+        """Return the block; ``total`` sums over S and keeps the axis."""
+        ...
+
+
+class ByJacobian(NamedTuple):
+    """Write out the derivatives of every output with respect to every parameter, and contract them."""
+
+    def left(self, f: Partial, params: Any, x: Float[Array, "n ..."], index: Int[Array, "S F"]) -> Any:
+        """Return the Jacobian."""
+        return _jacobian(f, params, x, index)
+
+    right = left
+
+    def pair(self, f: Partial, params: Any, left: Any, right: Any, total: bool) -> Float[Array, "n m S F G"]:
+        """Contract two Jacobians."""
+        return contract_leaves(left, right, total)
+
+
+class ByVectors(NamedTuple):
+    """Pull one output on the right back to the parameters, push what results forward on the left."""
+
+    def left(self, f: Partial, params: Any, x: Float[Array, "n ..."], index: Int[Array, "S F"]) -> Any:
+        """Return the inputs themselves."""
+        return x, index
+
+    def right(self, f: Partial, params: Any, x: Float[Array, "m ..."], index: Int[Array, "S G"]) -> Any:
+        """Return one direction in the parameters for each input and output."""
+        return _jacobian(f, params, x, index)
+
+    def pair(self, f: Partial, params: Any, left: Any, right: Any, total: bool) -> Float[Array, "n m S F G"]:
+        """Return how the outputs on the left change along the directions."""
+        return _push(f, params, *left, right, total)
+
+
+@jax.jit
+def _jacobian(f: Partial, params: Any, x: Float[Array, "n ..."], index: Int[Array, "S F"]) -> PyTree:
+    """Derivatives of some outputs with respect to every leaf: (n, S, F, ...)."""
+
+    def of_one(single: Float[Array, "..."]) -> PyTree:
+        out, pull = jax.vjp(lambda p: f(p, single[None]).reshape(-1), params)
+        units = jax.nn.one_hot(index, out.size, dtype=out.dtype)
+        return jax.vmap(jax.vmap(lambda unit: pull(unit)[0]))(units)
+
+    return jax.vmap(of_one)(x)
+
+
+@functools.partial(jax.jit, static_argnames="total")
+def contract_leaves(left: PyTree, right: PyTree, total: bool) -> Float[Array, "n m S F G"]:
+    """Contract two Jacobians over the parameters, and over the slices if ``total``."""
+
+    def product(a: Float[Array, "n S F ..."], b: Float[Array, "m S G ..."]) -> Float[Array, "n m S F G"]:
+        a, b = (j.reshape(*j.shape[:3], -1) for j in (a, b))
+        if total:
+            return jnp.einsum("nsfp,msgp->nmfg", a, b, precision=PRECISION)[:, :, None]
+        return jnp.einsum("nsfp,msgp->nmsfg", a, b, precision=PRECISION)
+
+    return functools.reduce(jnp.add, jax.tree.leaves(jax.tree.map(product, left, right)))
+
+
+@functools.partial(jax.jit, static_argnames="total")
+def _push(
+    f: Partial, params: Any, x: Float[Array, "n ..."], index: Int[Array, "S F"], directions: PyTree, total: bool
+) -> Float[Array, "n m S F G"]:
+    _, push = jax.linearize(lambda p: f(p, x).reshape(len(x), -1), params)
+
+    def slice_of(direction: PyTree, rows: Int[Array, "F"]) -> Float[Array, "n F"]:
+        return push(direction)[:, rows]
+
+    over_columns = jax.vmap(slice_of, in_axes=(0, None), out_axes=-1)  # n F G
+    over_slices = jax.vmap(over_columns, in_axes=(0, 0), out_axes=1)  # n S F G
+    block = jax.vmap(over_slices, in_axes=(0, None), out_axes=1)(directions, index)  # n m S F G
+    return block.sum(axis=2, keepdims=True) if total else block
