@@ -209,7 +209,7 @@ def ntk_spectrum(
     start = np.random.default_rng(0).normal(size=size)
     operator = LinearOperator((size, size), matvec=product, dtype=np.float64)  # pyright: ignore[reportCallIssue]
     try:
-        values, vectors = eigsh(operator, k=k, which="LA", v0=start, tol=tolerance)
+        values, vectors = eigsh(operator, k=k, which="LA", v0=start, tol=tolerance)  # pyright: ignore[reportArgumentType]
     except ArpackNoConvergence as error:
         raise SolveError(f"The eigenvalues did not converge to {tolerance:g}: {error}. Raise tolerance or k.") from None
     order = np.argsort(values)[::-1]

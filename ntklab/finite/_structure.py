@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.extend.core import ClosedJaxpr
 from jax.tree_util import Partial
 from jaxtyping import Array, Float, Int
 
@@ -45,7 +44,7 @@ class ByStructure(NamedTuple):
         return _pair(left, right, total)
 
 
-def trace_one(f: Partial, params: Any, single: Any) -> tuple[ClosedJaxpr, list[Any], list[Tap]]:
+def trace_one(f: Partial, params: Any, single: Any) -> tuple[Any, list[Any], list[Tap]]:
     """Return the jaxpr of one input's flattened outputs, its arguments in order, and the taps of its parameters."""
     leaves, tree = jax.tree.flatten(params)
     fixed, structure = jax.tree.flatten(f)

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jax.extend.core import ClosedJaxpr, Literal
+from jax.extend.core import Literal
 from jaxtyping import Array, Float
 
 from ntklab.finite._forward import PRECISION
@@ -43,7 +43,7 @@ class Product(NamedTuple):
 
 
 def walk(
-    closed: ClosedJaxpr,
+    closed: Any,
     arguments: Sequence[Any],
     on_product: Callable[[Product], Array],
     on_other: Callable[[int], None],
@@ -155,7 +155,7 @@ class Tap(NamedTuple):
         return math.prod(self.shape[axis] for axis in self.features)
 
 
-def find_taps(closed: ClosedJaxpr, arguments: Sequence[Any], first: int, count: int) -> list[Tap]:
+def find_taps(closed: Any, arguments: Sequence[Any], first: int, count: int) -> list[Tap]:
     """Return which of ``count`` arguments, from the ``first``, are used in one product and nowhere else."""
     products: list[Tap] = []
     other: set[int] = set()
