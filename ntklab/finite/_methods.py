@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax.tree_util import Partial
 from jaxtyping import Array, Float, Int, PyTree
 
-from ntklab.finite._forward import PRECISION
+from ntklab.finite._linear import PRECISION
 
 
 class Method(Protocol):

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax.tree_util import Partial
 from jaxtyping import Array, Float, Int
 
-from ntklab.finite._forward import PRECISION
+from ntklab.finite._linear import PRECISION
 from ntklab.finite._methods import contract_leaves
 from ntklab.finite._taps import Product, Tap, Weight, find_taps, walk
 

@@ -16,7 +16,7 @@ from jax import lax
 from jax.extend.core import Literal
 from jaxtyping import Array, Float
 
-from ntklab.finite._forward import PRECISION
+from ntklab.finite._linear import PRECISION
 
 # Operations whose transpose keeps inner products, as long as no entry is repeated.
 _MOVES = frozenset(
