@@ -1,6 +1,7 @@
 """Functions and networks of finite width: empirical kernels of any model, and the independent check of every kernel."""
 
 from ntklab.finite._axes import Outputs as Outputs
+from ntklab.finite._costs import MethodName as MethodName
 from ntklab.finite._costs import NtkCosts as NtkCosts
 from ntklab.finite._costs import ntk_costs as ntk_costs
 from ntklab.finite._empirical import empirical_ntk as empirical_ntk

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import jax
 import numpy as np
@@ -13,7 +14,7 @@ from jaxtyping import Array, PyTree, Shaped
 
 from ntklab.errors import InputError
 from ntklab.finite._axes import Axes, Outputs, settle_axes
-from ntklab.finite._model import Function, Model, as_model
+from ntklab.finite._model import Function, Model, as_model, call
 from ntklab.finite._network import Network
 from ntklab.finite._structure import by_positions, trace_one
 
@@ -94,20 +95,50 @@ def ntk_costs(
     >>> costs.best, costs.structured
     ('structured', 1.0)
     """
+    return settle(f, params, x1, x2, outputs, batch, output_batch, by_leaf).costs
+
+
+class Settled(NamedTuple):
+    """Checked arguments and what they cost; ``b`` is None where it stands for ``a``."""
+
+    model: Model
+    a: Shaped[Array, "n1 ..."]
+    b: Shaped[Array, "n2 ..."] | None
+    axes: Axes
+    costs: NtkCosts
+
+
+def settle(
+    f: Network | Function,
+    params: PyTree[Array],
+    x1: Shaped[Array | np.ndarray, "n1 ..."],
+    x2: Shaped[Array | np.ndarray, "n2 ..."] | None,
+    outputs: Outputs,
+    batch: int | None,
+    output_batch: int | None,
+    by_leaf: bool,
+) -> Settled:
+    """Check the arguments of a tangent kernel and count."""
     model = as_model(f, params)
     a = model.inputs(x1, "x1")
-    b = a if x2 is None else model.inputs(x2, "x2")
-    out = model.output(a)
+    b = None if x2 is None else model.inputs(x2, "x2")
     for name, value in (("batch", batch), ("output_batch", output_batch)):
         if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
             raise InputError(f"{name} is a positive integer or None, got {value!r}.")
-    axes = settle_axes(outputs, out.shape)
-    return count(model, a, len(b), x2 is None, axes, batch, output_batch, by_leaf)
+    axes = settle_axes(outputs, model.output(a).shape)
+    leaves, tree = jax.tree.flatten((model.f, model.params))
+    shapes = tuple(jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in leaves)
+    single = jax.ShapeDtypeStruct(a.shape[1:], a.dtype)
+    sizes = len(a), len(a if b is None else b), b is None
+    return Settled(model, a, b, axes, _count(tree, shapes, single, *sizes, axes, batch, output_batch, by_leaf))
 
 
-def count(
-    model: Model,
-    x: Shaped[Array, "n1 ..."],
+@functools.lru_cache(maxsize=64)
+def _count(
+    tree: Any,
+    shapes: tuple[jax.ShapeDtypeStruct, ...],
+    single: jax.ShapeDtypeStruct,
+    n1: int,
     n2: int,
     symmetric: bool,
     axes: Axes,
@@ -115,13 +146,14 @@ def count(
     output_batch: int | None,
     by_leaf: bool,
 ) -> NtkCosts:
-    """Return the costs for checked arguments."""
-    n1, item = len(x), model.dtype.itemsize
-    closed, _, taps = trace_one(model.f, model.params, jax.ShapeDtypeStruct(x.shape[1:], x.dtype))
-    sizes = [math.prod(leaf.shape) for leaf in jax.tree.leaves(model.params)]
+    """Count, from shapes alone: kept, since it takes longer than the kernel of a small network."""
+    f, params = jax.tree.unflatten(tree, shapes)
+    closed, _, taps = trace_one(f, params, single)
+    sizes = [math.prod(leaf.shape) for leaf in jax.tree.leaves(params)]
     size, largest = sum(sizes), max(sizes, default=0) if by_leaf else sum(sizes)
+    item = max((leaf.dtype.itemsize for leaf in jax.tree.leaves(params)), default=4)
     activations = _activations(closed.jaxpr)
-    forward = _flops(model, x)
+    forward = _flops(f, params, single)
     tapped = sum(sizes[tap.leaf] for tap in taps)
 
     def structured(r: int, c: int) -> tuple[float, float]:
@@ -146,20 +178,23 @@ def count(
         return lambda r, c: structured(r, c)[0]
 
     half, together = (0.5 if symmetric else 1.0), axes.cotangents
+    rows, repeats = min(MOST_ROWS, max(n1, n2, 1)), len(sizes) if by_leaf else 1
     names = ["jacobian", "vector"] + ["structured"] * bool(taps and not by_leaf)
     operations, most, batches, portions = {}, {}, {}, {}
     for name in names:
         of = memory(name)
-        c = output_batch or _largest(together, lambda c, of=of: of(1, c))
-        r = batch or _largest(MOST_ROWS, lambda r, of=of, c=c: of(r, c))
-        columns = half * n2 * max(math.ceil(n1 / r), 1)
-        pairs, rounds = half * n1 * n2, len(sizes) if by_leaf else 1
+        c = min(output_batch or _largest(together, lambda c, of=of: of(1, c)), max(together, 1))
+        r = min(batch or _largest(rows, lambda r, of=of, c=c: of(r, c)), rows)
+        # Derivatives are taken anew for each pair of blocks, of inputs and of outputs kept twice.
+        rounds = math.ceil(axes.table.shape[2] / max(next(axes.portions(c)).left.shape[1], 1)) * repeats
+        groups, pairs = max(math.ceil(n1 / r), 1), half * n1 * n2
+        columns = n2 * ((groups - 1) / 2 if symmetric else groups) + (n2 if name == "vector" and symmetric else 0)
         if name == "jacobian":
             work = (n1 + columns) * forward * (1 + 2 * together) * rounds + 2 * pairs * axes.products * size
         elif name == "vector":
             work = columns * forward * (1 + 2 * together) * rounds + 2 * pairs * together * forward * rounds
         else:
-            work = (n1 + columns) * forward * (1 + together) + pairs * structured(r, c)[1]
+            work = (n1 + columns) * forward * (1 + together) * rounds + pairs * structured(r, c)[1]
         operations[name], most[name], batches[name], portions[name] = float(work), int(of(r, c)), r, c
     best: Any = min(operations, key=lambda name: operations[name])
     return NtkCosts(operations, most, batches, portions, best, tapped / size if size else 0.0)
@@ -173,11 +208,10 @@ def _largest(most: int, memory: Callable[[int], float]) -> int:
     return value
 
 
-def _flops(model: Model, x: Shaped[Array, "n ..."]) -> float:
-    one = jax.ShapeDtypeStruct((1, *x.shape[1:]), x.dtype)
-    counted = jax.jit(model.f).lower(model.params, one).cost_analysis() or {}
+def _flops(f: Any, params: Any, single: jax.ShapeDtypeStruct) -> float:
+    counted = call.lower(f, params, jax.ShapeDtypeStruct((1, *single.shape), single.dtype)).cost_analysis() or {}
     # A back end that does not count: at least one multiply-add per parameter.
-    return max(float(counted.get("flops", 0.0)), 2.0 * model.size)
+    return max(float(counted.get("flops", 0.0)), 2.0 * sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params)))
 
 
 def _activations(jaxpr: Any) -> int:

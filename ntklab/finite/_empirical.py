@@ -14,14 +14,14 @@ from jaxtyping import Array, Float, PyTree, Shaped
 
 from ntklab._core import progress_bar
 from ntklab.errors import InputError
-from ntklab.finite._axes import Axes, Outputs, blocks, mirror, settle_axes
-from ntklab.finite._costs import MethodName, NtkCosts, ntk_costs
-from ntklab.finite._methods import ByJacobian, ByVectors, Method
+from ntklab.finite._axes import Axes, Outputs, blocks, mirror
+from ntklab.finite._costs import MethodName, NtkCosts, settle
+from ntklab.finite._methods import BY_JACOBIAN, BY_VECTORS, Method
 from ntklab.finite._model import Function, Model, as_model
 from ntklab.finite._network import Network
-from ntklab.finite._structure import ByStructure
+from ntklab.finite._structure import BY_STRUCTURE
 
-_METHODS: dict[str, Method] = {"jacobian": ByJacobian(), "vector": ByVectors(), "structured": ByStructure()}
+_METHODS = {"jacobian": BY_JACOBIAN, "vector": BY_VECTORS, "structured": BY_STRUCTURE}
 
 
 def empirical_ntk(
@@ -108,10 +108,9 @@ def empirical_ntk(
     >>> from ntklab.finite import empirical_ntk
     >>> def f(params, x):
     ...     return x @ params["W"] + params["b"]
-    >>> params = {"W": jax.numpy.ones((2, 3)), "b": jax.numpy.zeros(3)}
-    >>> empirical_ntk(f, params, jax.numpy.eye(2))  # x . x' + 1
-    array([[2., 1.],
-           [1., 2.]], dtype=float32)
+    >>> params = {"W": jax.numpy.ones((2, 1)), "b": jax.numpy.zeros(())}
+    >>> empirical_ntk(f, params, jax.numpy.eye(2)).tolist()  # x . x' + 1
+    [[2.0, 1.0], [1.0, 2.0]]
     """
     kernel = prepare(
         f, params, x1, x2, outputs, method, batch=batch, output_batch=output_batch, by_leaf=by_leaf, progress=progress
@@ -133,12 +132,8 @@ def prepare(
     progress: bool = False,
 ) -> Callable[[PyTree[Array]], Float[np.ndarray, "n1 n2 ..."]]:
     """Check, count and choose; return the kernel as a function of parameters like these."""
-    costs = ntk_costs(f, params, x1, x2, outputs=outputs, batch=batch, output_batch=output_batch, by_leaf=by_leaf)
+    _, a, b, axes, costs = settle(f, params, x1, x2, outputs, batch, output_batch, by_leaf)
     name = _choose(method, costs, by_leaf)
-    model = as_model(f, params)
-    a = model.inputs(x1, "x1")
-    b = None if x2 is None else model.inputs(x2, "x2")
-    axes = settle_axes(outputs, model.output(a).shape)
     rows, together = costs.batch[name], costs.output_batch[name]
 
     def kernel(params: PyTree[Array]) -> Float[np.ndarray, "n1 n2 ..."]:
@@ -184,7 +179,11 @@ def _kernel(
         for j in blocks(n2, rows):
             if b is None and j.start < i.start:
                 continue
-            right = method.right(f, params, a[j] if b is None else b[j], portion.right)
+            mirrored = b is None and i == j and portion.rows == portion.columns
+            if mirrored and method.left is method.right:
+                right = left
+            else:
+                right = method.right(f, params, a[j] if b is None else b[j], portion.right)
             block = method.pair(f, params, left, right, portion.total)
             kernel[i, j, portion.diagonal, portion.rows, portion.columns] += np.asarray(block)
     return mirror(kernel) if b is None else kernel

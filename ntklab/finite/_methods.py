@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,50 +15,22 @@ from jaxtyping import Array, Float, Int, PyTree
 from ntklab.finite._linear import PRECISION
 
 
-class Method(Protocol):
-    """How one block of the kernel is computed: what each side needs, and what a pair of sides makes of it."""
+@dataclass(frozen=True)
+class Method:
+    """How one block of the kernel is computed: what each side needs, and what a pair of sides makes of it.
 
-    def left(self, f: Partial, params: Any, x: Float[Array, "n ..."], index: Int[Array, "S F"]) -> Any:
-        """Return what the rows of a block need."""
-        ...
+    Attributes
+    ----------
+    left, right : function of f, params, x and index
+        What rows and columns of a block need, for the outputs ``index`` (S, F). The same function where one
+        side can serve as the other.
+    pair : function of f, params, left, right and total
+        The block (n, m, S, F, G); ``total`` sums over S and keeps the axis.
+    """
 
-    def right(self, f: Partial, params: Any, x: Float[Array, "m ..."], index: Int[Array, "S G"]) -> Any:
-        """Return what its columns need."""
-        ...
-
-    def pair(self, f: Partial, params: Any, left: Any, right: Any, total: bool) -> Float[Array, "n m S F G"]:
-        """Return the block; ``total`` sums over S and keeps the axis."""
-        ...
-
-
-class ByJacobian(NamedTuple):
-    """Write out the derivatives of every output with respect to every parameter, and contract them."""
-
-    def left(self, f: Partial, params: Any, x: Float[Array, "n ..."], index: Int[Array, "S F"]) -> Any:
-        """Return the Jacobian."""
-        return _jacobian(f, params, x, index)
-
-    right = left
-
-    def pair(self, f: Partial, params: Any, left: Any, right: Any, total: bool) -> Float[Array, "n m S F G"]:
-        """Contract two Jacobians."""
-        return contract_leaves(left, right, total)
-
-
-class ByVectors(NamedTuple):
-    """Pull one output on the right back to the parameters, push what results forward on the left."""
-
-    def left(self, f: Partial, params: Any, x: Float[Array, "n ..."], index: Int[Array, "S F"]) -> Any:
-        """Return the inputs themselves."""
-        return x, index
-
-    def right(self, f: Partial, params: Any, x: Float[Array, "m ..."], index: Int[Array, "S G"]) -> Any:
-        """Return one direction in the parameters for each input and output."""
-        return _jacobian(f, params, x, index)
-
-    def pair(self, f: Partial, params: Any, left: Any, right: Any, total: bool) -> Float[Array, "n m S F G"]:
-        """Return how the outputs on the left change along the directions."""
-        return _push(f, params, *left, right, total)
+    left: Callable[[Partial, Any, Array, Any], Any]
+    right: Callable[[Partial, Any, Array, Any], Any]
+    pair: Callable[[Partial, Any, Any, Any, bool], Float[Array, "n m S F G"]]
 
 
 @jax.jit
@@ -69,6 +43,10 @@ def _jacobian(f: Partial, params: Any, x: Float[Array, "n ..."], index: Int[Arra
         return jax.vmap(jax.vmap(lambda unit: pull(unit)[0]))(units)
 
     return jax.vmap(of_one)(x)
+
+
+def _contract(_f: Partial, _params: Any, left: PyTree, right: PyTree, total: bool) -> Float[Array, "n m S F G"]:
+    return contract_leaves(left, right, total)
 
 
 @functools.partial(jax.jit, static_argnames="total")
@@ -84,10 +62,15 @@ def contract_leaves(left: PyTree, right: PyTree, total: bool) -> Float[Array, "n
     return functools.reduce(jnp.add, jax.tree.leaves(jax.tree.map(product, left, right)))
 
 
+def _inputs(_f: Partial, _params: Any, x: Array, index: Any) -> tuple[Array, Any]:
+    return x, index
+
+
 @functools.partial(jax.jit, static_argnames="total")
 def _push(
-    f: Partial, params: Any, x: Float[Array, "n ..."], index: Int[Array, "S F"], directions: PyTree, total: bool
+    f: Partial, params: Any, left: tuple[Float[Array, "n ..."], Int[Array, "S F"]], directions: PyTree, total: bool
 ) -> Float[Array, "n m S F G"]:
+    x, index = left
     _, push = jax.linearize(lambda p: f(p, x).reshape(len(x), -1), params)
 
     def slice_of(direction: PyTree, rows: Int[Array, "F"]) -> Float[Array, "n F"]:
@@ -97,3 +80,10 @@ def _push(
     over_slices = jax.vmap(over_columns, in_axes=(0, 0), out_axes=1)  # n S F G
     block = jax.vmap(over_slices, in_axes=(0, None), out_axes=1)(directions, index)  # n m S F G
     return block.sum(axis=2, keepdims=True) if total else block
+
+
+BY_JACOBIAN = Method(_jacobian, _jacobian, _contract)
+"""Write out the derivatives of every output with respect to every parameter, and contract them."""
+
+BY_VECTORS = Method(_inputs, _jacobian, _push)
+"""Pull one output on the right back to a direction in the parameters, push what is on the left along it."""

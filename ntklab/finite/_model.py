@@ -60,7 +60,7 @@ class Model(NamedTuple):
 
     def output(self, x: Shaped[Array, "n ..."]) -> jax.ShapeDtypeStruct:
         """Return shape and dtype of the outputs of one input, or raise InputError if it is not one array."""
-        out = jax.eval_shape(self.f, self.params, jax.ShapeDtypeStruct((1, *x.shape[1:]), x.dtype))
+        out = jax.eval_shape(call, self.f, self.params, jax.ShapeDtypeStruct((1, *x.shape[1:]), x.dtype))
         if not isinstance(out, jax.ShapeDtypeStruct):
             raise InputError(
                 f"f(params, x) returns one array, got a {type(out).__name__} of {len(jax.tree.leaves(out))} arrays. "
@@ -73,6 +73,12 @@ class Model(NamedTuple):
                 "jax.vmap(f, in_axes=(None, 0))."
             )
         return jax.ShapeDtypeStruct(out.shape[1:], out.dtype)
+
+
+@jax.jit
+def call(f: Partial, params: Any, x: Shaped[Array, "n ..."]) -> Any:
+    """Return ``f(params, x)``; compiled, and traced once for all calls with equal shapes."""
+    return f(params, x)
 
 
 def as_model(f: Network | Function, params: PyTree[Float[Array, "..."]]) -> Model:

@@ -52,10 +52,9 @@ def from_equinox(module: Any) -> PureModel:
     --------
     >>> import equinox, jax
     >>> from ntklab.finite import empirical_ntk, from_equinox
-    >>> f, params = from_equinox(equinox.nn.Linear(2, 1, key=jax.random.key(0)))
-    >>> empirical_ntk(f, params, jax.numpy.eye(2))  # x . x' + 1
-    array([[2., 1.],
-           [1., 2.]], dtype=float32)
+    >>> f, params = from_equinox(equinox.nn.Linear(2, 1, dtype="float32", key=jax.random.key(0)))
+    >>> empirical_ntk(f, params, jax.numpy.eye(2, dtype="float32")).tolist()  # x . x' + 1
+    [[2.0, 1.0], [1.0, 2.0]]
     """
     try:
         from ntklab.finite._equinox import split
@@ -91,10 +90,9 @@ def from_nnx(module: Any) -> PureModel:
     >>> import jax
     >>> from flax import nnx
     >>> from ntklab.finite import empirical_ntk, from_nnx
-    >>> f, params = from_nnx(nnx.Linear(2, 1, rngs=nnx.Rngs(0)))
-    >>> empirical_ntk(f, params, jax.numpy.eye(2))  # x . x' + 1
-    array([[2., 1.],
-           [1., 2.]], dtype=float32)
+    >>> f, params = from_nnx(nnx.Linear(2, 1, use_bias=False, rngs=nnx.Rngs(0)))
+    >>> empirical_ntk(f, params, jax.numpy.eye(2, dtype="float32")).tolist()  # x . x'
+    [[1.0, 0.0], [0.0, 1.0]]
     """
     try:
         from ntklab.finite._nnx import split
@@ -129,11 +127,10 @@ def from_linen(module: Any, variables: Mapping[str, Any], **options: Any) -> Pur
     >>> import jax
     >>> from flax import linen
     >>> from ntklab.finite import empirical_ntk, from_linen
-    >>> layer, x = linen.Dense(1), jax.numpy.eye(2)
+    >>> layer, x = linen.Dense(1, use_bias=False), jax.numpy.eye(2, dtype="float32")
     >>> f, params = from_linen(layer, layer.init(jax.random.key(0), x))
-    >>> empirical_ntk(f, params, x)  # x . x' + 1
-    array([[2., 1.],
-           [1., 2.]], dtype=float32)
+    >>> empirical_ntk(f, params, x).tolist()  # x . x'
+    [[1.0, 0.0], [0.0, 1.0]]
     """
     if not hasattr(module, "apply") or not isinstance(variables, Mapping) or "params" not in variables:
         raise InputError(

@@ -57,8 +57,8 @@ def ntk_product(
     >>> import jax.numpy as jnp
     >>> from ntklab.finite import ntk_product
     >>> x = jnp.array([[1.0, 0.0], [1.0, 1.0]])
-    >>> ntk_product(lambda w, x: x @ w, jnp.zeros(2), x, jnp.array([1.0, 1.0]))  # x x^T v
-    array([2., 3.], dtype=float32)
+    >>> ntk_product(lambda w, x: x @ w, jnp.zeros(2), x, jnp.array([1.0, 1.0])).tolist()  # x x^T v
+    [2.0, 3.0]
     """
     model = as_model(f, params)
     a = model.inputs(x1, "x1")
@@ -185,7 +185,7 @@ def ntk_spectrum(
     --------
     >>> import jax.numpy as jnp
     >>> from ntklab.finite import ntk_spectrum
-    >>> ntk_spectrum(lambda w, x: x * w, jnp.ones(3), jnp.diag(jnp.array([1.0, 2.0, 3.0])), 2).eigenvalues
+    >>> ntk_spectrum(lambda w, x: x @ w, jnp.ones(3), jnp.diag(jnp.array([1.0, 2.0, 3.0])), 2).eigenvalues
     array([9., 4.])
     """
     model = as_model(f, params)

@@ -11,7 +11,7 @@ from jax.tree_util import Partial
 from jaxtyping import Array, Float, Int
 
 from ntklab.finite._linear import PRECISION
-from ntklab.finite._methods import contract_leaves
+from ntklab.finite._methods import Method, contract_leaves
 from ntklab.finite._taps import Product, Tap, Weight, find_taps, walk
 
 
@@ -28,20 +28,6 @@ class Features(NamedTuple):
 
     layers: list[tuple[Float[Array, "n P K"], Float[Array, "n S F P D"]]]
     jacobians: list[Float[Array, "n S F ..."]]
-
-
-class ByStructure(NamedTuple):
-    """Layer by layer: h h' times delta delta', summed over pairs of positions where that is less work."""
-
-    def left(self, f: Partial, params: Any, x: Float[Array, "n ..."], index: Int[Array, "S F"]) -> Features:
-        """Return activations and cotangents."""
-        return _features(f, params, x, index)
-
-    right = left
-
-    def pair(self, f: Partial, params: Any, left: Any, right: Any, total: bool) -> Float[Array, "n m S F G"]:
-        """Sum the products of all layers."""
-        return _pair(left, right, total)
 
 
 def trace_one(f: Partial, params: Any, single: Any) -> tuple[Any, list[Any], list[Tap]]:
@@ -103,7 +89,7 @@ def _features(f: Partial, params: Any, x: Float[Array, "n ..."], index: Int[Arra
 
 
 @functools.partial(jax.jit, static_argnames="total")
-def _pair(left: Features, right: Features, total: bool) -> Float[Array, "n m S F G"]:
+def _sum_layers(left: Features, right: Features, total: bool) -> Float[Array, "n m S F G"]:
     block = contract_leaves(left.jacobians, right.jacobians, total) if left.jacobians else None
     einsum = functools.partial(jnp.einsum, precision=PRECISION)
     for (h1, delta1), (h2, delta2) in zip(left.layers, right.layers, strict=True):
@@ -117,3 +103,11 @@ def _pair(left: Features, right: Features, total: bool) -> Float[Array, "n m S F
         block = part if block is None else block + part
     assert block is not None, "a function without parameters is settled before"
     return block
+
+
+def _pair(_f: Partial, _params: Any, left: Features, right: Features, total: bool) -> Float[Array, "n m S F G"]:
+    return _sum_layers(left, right, total)
+
+
+BY_STRUCTURE = Method(_features, _features, _pair)
+"""Layer by layer: h h' times delta delta', summed over pairs of positions where that is less work."""

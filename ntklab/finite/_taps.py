@@ -22,7 +22,7 @@ from ntklab.finite._linear import PRECISION
 _MOVES = frozenset(
     {"reshape", "transpose", "squeeze", "broadcast_in_dim", "expand_dims", "rev", "copy", "convert_element_type"}
 )
-_CALLS = frozenset({"jit", "pjit", "closed_call", "checkpoint", "remat"})  # jit is called pjit before jax 0.7
+_CALLS = frozenset({"jit", "pjit", "closed_call", "remat2", "checkpoint"})  # remat2 is jax.checkpoint
 
 
 class Weight(NamedTuple):
@@ -54,7 +54,7 @@ def walk(
     leaf of every weight that is used in another way.
     """
     env: dict[Any, Any] = {}
-    jaxpr, consts = getattr(closed, "jaxpr", closed), getattr(closed, "consts", ())  # checkpoint's is open
+    jaxpr, consts = getattr(closed, "jaxpr", closed), getattr(closed, "consts", ())  # that of jax.checkpoint is open
     env.update(zip(jaxpr.constvars, consts, strict=True))
     env.update(zip(jaxpr.invars, arguments, strict=True))
 
