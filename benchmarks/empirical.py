@@ -10,9 +10,21 @@ docs/guides/any-model.md. About ten minutes.
 
 from __future__ import annotations
 
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import time
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import click
+import jax
+import numpy as np
+
+from ntklab._core import Record
+from ntklab.finite import MethodName, empirical_ntk, network, ntk_costs
 from ntklab.spec import AvgPool, Conv, Dense, GlobalAvgPool, Layer, Relu, Residual, Serial, zoo
 
 ROOT = Path(__file__).parents[1]
