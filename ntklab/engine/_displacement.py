@@ -16,8 +16,9 @@ from ntklab.engine._displacement_block import run_block
 from ntklab.engine._displacement_images import Images, image_maps, take
 from ntklab.engine._displacement_stages import canvases, stages, unfit
 from ntklab.engine._interface import Engine, Support
+from ntklab.engine._known import unknown
 from ntklab.engine._sizes import flat_sizes
-from ntklab.kernel import PairValue, Plan, Squares
+from ntklab.kernel import Learned, PairValue, Plan
 
 _TILE_BYTES = 1 << 20
 """What one value on one tile may take, over all pairs of a block: measured best on CPU, a few fit in a core's cache."""
@@ -44,18 +45,21 @@ class Displacement(Engine):
         return Support(True, "follows one displacement between positions at a time through all convolutions, in cache")
 
     def run(
-        self, plan: Plan, x1: Float[Array, "n1 *shape"], x2: Float[Array, "n2 *shape"] | None, squares: Squares
+        self, plan: Plan, x1: Float[Array, "n1 *shape"], x2: Float[Array, "n2 *shape"] | None, learned: Learned
     ) -> list[PairValue]:
         """Compute all pairs; the learnable numbers are arguments, so that new values compile nothing."""
-        return _run(x1, x2, squares, plan=replace(plan, hyper=()))
+        return _run(x1, x2, learned, plan=replace(plan, hyper=()))
 
-    def diagonal(self, plan: Plan, x: Float[Array, "n *shape"], squares: Squares) -> list[PairValue]:
+    def diagonal(self, plan: Plan, x: Float[Array, "n *shape"], learned: Learned) -> list[PairValue]:
         """Compute each input with itself."""
-        return _diagonal(x, squares, plan=replace(plan, hyper=()))
+        return _diagonal(x, learned, plan=replace(plan, hyper=()))
 
 
 def _refusal(plan: Plan, device: Any) -> str | None:
     """Return why a plan cannot run, or None."""
+    reason = unknown(plan)
+    if reason is not None:
+        return reason
     canvas = plan.ops[0].spatial
     if device.platform != "cpu":
         return "it is written and measured for CPUs"
@@ -87,11 +91,11 @@ class _Blocks(NamedTuple):
 
 
 @partial(jax.jit, static_argnames=("plan",))
-def _run(x1: Array, x2: Array | None, squares: Squares, *, plan: Plan) -> list[PairValue]:
+def _run(x1: Array, x2: Array | None, learned: Learned, *, plan: Plan) -> list[PairValue]:
     n1, n2 = x1.shape[0], x1.shape[0] if x2 is None else x2.shape[0]
     b1, b2, rows, columns, side_by_side = _cut(plan, n1, n2, x2 is None, x1.dtype)
-    first = _maps(plan, x1, squares)
-    second = first if x2 is None else _maps(plan, x2, squares)
+    first = _maps(plan, x1, learned)
+    second = first if x2 is None else _maps(plan, x2, learned)
 
     @jax.checkpoint  # derivatives recompute a block instead of keeping all of its layers for all blocks
     def block(at: tuple[Array, Array]) -> list[PairValue]:
@@ -101,7 +105,7 @@ def _run(x1: Array, x2: Array | None, squares: Squares, *, plan: Plan) -> list[P
         # symmetric: input i meets i, i + 1, .., i + n/2, counted around: every pair once, without a triangle's steps
         j = (row * b1 + j) % n1 if x2 is None else jnp.minimum(j, n2 - 1)
         left, right = take(first, jnp.minimum(i, n1 - 1)), take(second, j)
-        return run_block(plan, left, right, squares, across=True, side_by_side=side_by_side)
+        return run_block(plan, left, right, learned, across=True, side_by_side=side_by_side)
 
     grid = jnp.indices((rows, columns)).reshape((2, rows * columns))
     tiles = jax.lax.map(block, (grid[0], grid[1]))
@@ -120,26 +124,26 @@ def _run(x1: Array, x2: Array | None, squares: Squares, *, plan: Plan) -> list[P
 
 
 @partial(jax.jit, static_argnames=("plan",))
-def _diagonal(x: Array, squares: Squares, *, plan: Plan) -> list[PairValue]:
+def _diagonal(x: Array, learned: Learned, *, plan: Plan) -> list[PairValue]:
     n = x.shape[0]
     size, side_by_side = _cut_alone(plan, n, x.dtype)
     count = -(-n // size)
-    maps = _maps(plan, x, squares)
+    maps = _maps(plan, x, learned)
 
     def block(at: Array) -> list[PairValue]:
         some = take(maps, jnp.minimum(at * size + jnp.arange(size), n - 1))
-        return run_block(plan, some, some, squares, across=False, side_by_side=side_by_side)
+        return run_block(plan, some, some, learned, across=False, side_by_side=side_by_side)
 
     values = jax.lax.map(jax.checkpoint(block), jnp.arange(count))
     return jax.tree.map(lambda a: a.reshape((count * size,))[:n], values)
 
 
-def _maps(plan: Plan, x: Array, squares: Squares) -> Images:
+def _maps(plan: Plan, x: Array, learned: Learned) -> Images:
     size, side_by_side = _cut_alone(plan, x.shape[0], x.dtype)
     if side_by_side:  # only a few displacements inside one image matter
         counts = [stage.count[1] for stage in stages(plan, alone=True).values()]
         size = min(x.shape[0], max(1, 2 * _VECTOR // max(counts, default=1)))
-    return image_maps(plan, x, squares, size, side_by_side=side_by_side)
+    return image_maps(plan, x, learned, size, side_by_side=side_by_side)
 
 
 def _cut_alone(plan: Plan, n: int, dtype: np.dtype) -> tuple[int, bool]:

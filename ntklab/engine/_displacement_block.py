@@ -8,11 +8,11 @@ from ntklab.engine._displacement_images import Images, line_up
 from ntklab.engine._displacement_loop import run_stage
 from ntklab.engine._displacement_stages import stages
 from ntklab.engine._displacement_walk import Sides, walk_numbers
-from ntklab.kernel import PairValue, Plan, Squares
+from ntklab.kernel import Learned, PairValue, Plan
 
 
 def run_block(
-    plan: Plan, first: Images, second: Images, squares: Squares, *, across: bool, side_by_side: bool
+    plan: Plan, first: Images, second: Images, learned: Learned, *, across: bool, side_by_side: bool
 ) -> list[PairValue]:
     """Return the plan's outputs for all of ``first`` with all of ``second`` (``across``), or for one with one.
 
@@ -27,11 +27,11 @@ def run_block(
             left, right = sides.both(0, "pixels")
             same = jnp.all(left == right, axis=(0, 1, 2))
         assert same is not None
-        ends |= run_stage(plan, layout, stage, sides, ends, same, squares, side_by_side=side_by_side)
+        ends |= run_stage(plan, layout, stage, sides, ends, same, learned, side_by_side=side_by_side)
     spread = (-1, -2) if across else (-2, -2)
     numbers = (
         {k: jnp.expand_dims(a, axis) for k, a in images.items() if not plan.ops[k[0]].spatial}
         for images, axis in zip((first, second), spread, strict=True)
     )
     assert same is not None
-    return walk_numbers(plan, ends, Sides(*numbers), same, squares)
+    return walk_numbers(plan, ends, Sides(*numbers), same, learned)

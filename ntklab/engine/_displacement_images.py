@@ -12,27 +12,27 @@ from ntklab.engine._displacement_loop import at_zero, run_stage
 from ntklab.engine._displacement_stages import canvases, stages
 from ntklab.engine._displacement_walk import Sides, wanted_maps
 from ntklab.engine._sizes import flat_sizes
-from ntklab.kernel import ImageValue, PairValue, Plan, Squares, image_pass
+from ntklab.kernel import ImageValue, Learned, PairValue, Plan, image_pass
 
 Images = dict[tuple[int, str], Array]
 """What is known of each image alone, by operation and name: arrays ``(n, *spatial)``, pixels ``(n, *spatial, C)``."""
 
 
-def image_maps(plan: Plan, x: Float[Array, "n *shape"], squares: Squares, size: int, *, side_by_side: bool) -> Images:
+def image_maps(plan: Plan, x: Float[Array, "n *shape"], learned: Learned, size: int, *, side_by_side: bool) -> Images:
     """Return what the rules want to know of each image alone; distances inside images in blocks of ``size``."""
     n = x.shape[0]
     if not stages(plan, alone=True):
-        return _maps(plan, x, image_pass(plan, x, squares, {}))
+        return _maps(plan, x, image_pass(plan, x, learned, {}))
 
     @jax.checkpoint
     def block(at: Array) -> dict[int, Array]:
         some = x[jnp.minimum(at * size + jnp.arange(size), n - 1)]
-        return _distances_within(plan, some, squares, side_by_side)
+        return _distances_within(plan, some, learned, side_by_side)
 
     count = -(-n // size)
     blocks = jax.lax.map(block, jnp.arange(count))
     within = jax.tree.map(lambda a: a.reshape((count * size, *a.shape[2:]))[:n], blocks)
-    return _maps(plan, x, image_pass(plan, x, squares, within))
+    return _maps(plan, x, image_pass(plan, x, learned, within))
 
 
 def take(images: Images, index: Array) -> Images:
@@ -52,7 +52,7 @@ def line_up(plan: Plan, canvas: tuple[int, int], first: Images, second: Images, 
 
 
 def _distances_within(
-    plan: Plan, x: Float[Array, "b *shape"], squares: Squares, side_by_side: bool
+    plan: Plan, x: Float[Array, "b *shape"], learned: Learned, side_by_side: bool
 ) -> dict[int, Float[Array, "b *P"]]:
     """Return half the mean distance inside each pooled window, pooling by pooling.
 
@@ -64,9 +64,9 @@ def _distances_within(
     within: dict[int, Array] = {}
     pooled: dict[int, PairValue] = {}
     for stage in layout.values():
-        maps = _maps(plan, x, image_pass(plan, x, squares, within))
+        maps = _maps(plan, x, image_pass(plan, x, learned, within))
         sides = line_up(plan, stage.canvas, maps, maps, across=False)
-        found = run_stage(alone, layout, stage, sides, pooled, same, squares, side_by_side=side_by_side)
+        found = run_stage(alone, layout, stage, sides, pooled, same, learned, side_by_side=side_by_side)
         pooled |= found
         for i, value in found.items():
             op, distance = plan.ops[i], value.cov

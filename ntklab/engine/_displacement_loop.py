@@ -14,7 +14,7 @@ from ntklab.engine._displacement_border import tile_mean
 from ntklab.engine._displacement_pool import add_rows, pool_columns
 from ntklab.engine._displacement_stages import Layout, Stage, canvases, factors, is_inner, needed
 from ntklab.engine._displacement_walk import Maps, Sides, borders, walk_tile
-from ntklab.kernel import PairValue, Plan, Squares
+from ntklab.kernel import Learned, PairValue, Plan
 
 Pooled = Mapping[int, PairValue]
 """Means over pairs of windows: arrays (displacement along rows, row, column, b1, displacements along columns * b2)."""
@@ -27,7 +27,7 @@ def run_stage(
     sides: Sides,
     pooled: Pooled,
     same: Bool[Array, "b1 b2"],
-    squares: Squares,
+    learned: Learned,
     *,
     side_by_side: bool,
 ) -> dict[int, PairValue]:
@@ -38,11 +38,11 @@ def run_stage(
     found: dict[int, PairValue] = {}
     if stage.pools:
         start = {i: pooled[i] for i in needed(plan, stage.pools) if i in pooled}
-        found |= _all_displacements(plan, layout, stage, sides, start, same, squares, side_by_side)
+        found |= _all_displacements(plan, layout, stage, sides, start, same, learned, side_by_side)
     if stage.flattens:
         nowhere = (jnp.zeros((), int), jnp.zeros((), int))
         start = {i: at_zero(stage, pooled[i], same.shape[1]) for i in needed(plan, stage.flattens) if i in pooled}
-        values = walk_tile(plan, stage.flattens, stage.canvas, nowhere, sides, start, same, squares)
+        values = walk_tile(plan, stage.flattens, stage.canvas, nowhere, sides, start, same, learned)
         for i, value in zip(stage.flattens, values, strict=True):
             found[i] = _mean(plan, i, value, stage, nowhere)
     return found
@@ -61,7 +61,7 @@ def _all_displacements(
     sides: Sides,
     pooled: Pooled,
     same: Bool[Array, "b1 b2"],
-    squares: Squares,
+    learned: Learned,
     side_by_side: bool,
 ) -> dict[int, PairValue]:
     inner = {i: layout[canvases(plan)[i]] for i in stage.pools if is_inner(plan.ops[i])}
@@ -86,7 +86,7 @@ def _all_displacements(
         at: tuple[Array, Array], left: Maps, right: Maps, some: Pooled
     ) -> tuple[dict[int, PairValue], dict[int, PairValue]]:
         """Return the tiles that inner poolings read, and the means that global ones take."""
-        tiles = walk_tile(plan, stage.pools, canvas, at, Sides(left, right), some, same, squares)
+        tiles = walk_tile(plan, stage.pools, canvas, at, Sides(left, right), some, same, learned)
         read = dict(zip(stage.pools, tiles, strict=True))
         return {i: read.pop(i) for i in inner}, {i: _mean(plan, i, value, stage, at) for i, value in read.items()}
 

@@ -14,7 +14,7 @@ from jaxtyping import Array, Bool, Float
 
 from ntklab.engine._displacement_border import Reach, border_rows, border_sum, reaches, window_sum
 from ntklab.engine._displacement_stages import is_inner, needed
-from ntklab.kernel import Op, PairValue, Plan, Squares, relu_dual
+from ntklab.kernel import Learned, Op, PairValue, Plan, relu_dual
 
 Maps = Mapping[tuple[int, str], Float[Array, "..."]]
 """What is known of each image alone, by operation and name, shaped to broadcast against the values of pairs."""
@@ -80,7 +80,7 @@ def walk_tile(
     sides: Sides,
     pooled: Mapping[int, PairValue],
     same: Bool[Array, "b1 b2"],
-    squares: Squares,
+    learned: Learned,
 ) -> list[PairValue]:
     """Return what every pooling or Flatten among the targets reads at one displacement: tiles.
 
@@ -97,11 +97,11 @@ def walk_tile(
             values[i] = jax.lax.optimization_barrier(_pooled(i, op, pooled[i], itself, sides))
         elif op.kind == "conv":
             (read,) = _reads(plan, op, values, sides)
-            values[i] = _conv(plan, i, read, canvas, at, sides, squares, windows)
+            values[i] = _conv(plan, i, read, canvas, at, sides, learned, windows)
         else:
             # one loop nest per operation: left alone, XLA recomputes a ReLU for every window that reads it
             reads = _reads(plan, op, values, sides)
-            values[i] = jax.lax.optimization_barrier(_elementwise(plan, i, reads, sides, squares))
+            values[i] = jax.lax.optimization_barrier(_elementwise(plan, i, reads, sides, learned))
     return [_reads(plan, plan.ops[i], values, sides)[0] for i in targets]
 
 
@@ -110,7 +110,7 @@ def walk_numbers(
     pooled: dict[int, PairValue],
     sides: Sides,
     same: Bool[Array, "b1 b2"],
-    squares: Squares,
+    learned: Learned,
 ) -> list[PairValue]:
     """Return the plan's outputs, from the means over position pairs that pooling and Flatten take."""
     values: dict[int, PairValue] = {}
@@ -120,7 +120,7 @@ def walk_numbers(
         if i in pooled:
             values[i] = _pooled(i, op, pooled[i], same, sides)
             continue
-        values[i] = _elementwise(plan, i, _reads(plan, op, values, sides), sides, squares)
+        values[i] = _elementwise(plan, i, _reads(plan, op, values, sides), sides, learned)
     outputs = []
     for _, i in plan.outputs:
         value = values[i]
@@ -149,7 +149,7 @@ def _pooled(i: int, op: Op, mean: PairValue, itself: Bool[Array, "..."], sides: 
     return mean._replace(cov=jnp.where(itself, distance - jax.lax.stop_gradient(distance), distance))
 
 
-def _elementwise(plan: Plan, i: int, reads: list[PairValue], sides: Sides, squares: Squares) -> PairValue:
+def _elementwise(plan: Plan, i: int, reads: list[PairValue], sides: Sides, learned: Learned) -> PairValue:
     """Apply a dense layer, a ReLU or a sum: position pair by position pair, or number by number."""
     op = plan.ops[i]
     if op.kind == "relu":
@@ -159,9 +159,9 @@ def _elementwise(plan: Plan, i: int, reads: list[PairValue], sides: Sides, squar
         return PairValue(_add(r.cov for r in reads), _add(tangents) if tangents else None)
     assert op.kind == "dense"
     assert op.hyper is not None
-    scale = squares[op.hyper]["W_std"]
+    scale = learned[op.hyper]["W_std"]
     ntk = None if reads[0].ntk is None else scale * reads[0].ntk
-    return _trained(i, op, _biased(op, scale * reads[0].cov, squares), ntk, sides)
+    return _trained(i, op, _biased(op, scale * reads[0].cov, learned), ntk, sides)
 
 
 def _conv(
@@ -171,7 +171,7 @@ def _conv(
     canvas: tuple[int, int],
     at: tuple[Array, Array],
     sides: Sides,
-    squares: Squares,
+    learned: Learned,
     windows: dict[tuple, list[list[Reach]]],
 ) -> PairValue:
     op, j = plan.ops[i], plan.ops[i].inputs[0]
@@ -181,14 +181,14 @@ def _conv(
     if key not in windows:
         windows[key] = [reaches(op, plan.ops[j].spatial, canvas, k, at[k], read.cov.dtype) for k in range(2)]
     rows, columns = windows[key]
-    scale = squares[op.hyper]["W_std"] * (1.0 / math.prod(op.window.sizes))
+    scale = learned[op.hyper]["W_std"] * (1.0 / math.prod(op.window.sizes))
     total = window_sum(read.cov, rows, columns)
     for side, maps in enumerate(sides):
         if (i, "column") in maps:
             beyond = border_sum(maps.get((i, "broken")), maps[i, "column"], columns, side)
             total = total if beyond is None else total + beyond
     ntk = None if read.ntk is None else scale * window_sum(read.ntk, rows, columns)
-    cov, ntk = jax.lax.optimization_barrier((_biased(op, scale * total, squares), ntk))
+    cov, ntk = jax.lax.optimization_barrier((_biased(op, scale * total, learned), ntk))
     return _trained(i, op, cov, ntk, sides)
 
 
@@ -196,10 +196,10 @@ def _pads_distance(op: Op) -> bool:
     return op.kind == "conv" and op.distance and op.window is not None and op.window.padding == "SAME"
 
 
-def _biased(op: Op, cov: Float[Array, "..."], squares: Squares) -> Float[Array, "..."]:
+def _biased(op: Op, cov: Float[Array, "..."], learned: Learned) -> Float[Array, "..."]:
     """Add the bias to a covariance; all positions and inputs share it, so that it cancels in a distance."""
     assert op.hyper is not None
-    bias = None if op.distance else squares[op.hyper].get("b_std")
+    bias = None if op.distance else learned[op.hyper].get("b_std")
     return cov if bias is None else cov + bias
 
 

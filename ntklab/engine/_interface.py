@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Array, Float
 
-from ntklab.kernel import PairValue, Plan, Squares
+from ntklab.kernel import Learned, PairValue, Plan
 
 
 class Support(NamedTuple):
@@ -32,7 +32,7 @@ class Engine(ABC):
 
     @abstractmethod
     def run(
-        self, plan: Plan, x1: Float[Array, "n1 *shape"], x2: Float[Array, "n2 *shape"] | None, squares: Squares
+        self, plan: Plan, x1: Float[Array, "n1 *shape"], x2: Float[Array, "n2 *shape"] | None, learned: Learned
     ) -> list[PairValue]:
         """Return the plan's outputs for all pairs, each ``(n1, n2)``.
 
@@ -42,5 +42,5 @@ class Engine(ABC):
         """
 
     @abstractmethod
-    def diagonal(self, plan: Plan, x: Float[Array, "n *shape"], squares: Squares) -> list[PairValue]:
+    def diagonal(self, plan: Plan, x: Float[Array, "n *shape"], learned: Learned) -> list[PairValue]:
         """Return the plan's outputs for every input with itself, each ``(n,)``."""

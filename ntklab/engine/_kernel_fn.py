@@ -15,11 +15,11 @@ from jaxtyping import Array, Float
 from ntklab.engine._interface import Engine
 from ntklab.engine._select import EngineChoice, select
 from ntklab.errors import InputError
-from ntklab.kernel import GET, PairValue, Plan, Squares, lower
+from ntklab.kernel import GET, Learned, PairValue, Plan, learned_number, lower
 from ntklab.spec import Layer
 
 Hyper = Mapping[str, Mapping[str, Any]]
-"""Learnable numbers: ``hyper[key]["W_std"]`` and, for layers with a bias, ``hyper[key]["b_std"]``."""
+"""Learnable numbers: ``hyper[key]["W_std"]``, for layers with a bias ``["b_std"]``, for activations their own."""
 
 
 @jax.tree_util.register_dataclass
@@ -77,7 +77,8 @@ class KernelFn:
 
     @property
     def hyper(self) -> dict[str, dict[str, Array]]:
-        """The learnable numbers ``W_std`` and ``b_std`` as the networks gave them, a pytree of scalars.
+        """The learnable numbers as the networks gave them, a pytree of scalars: ``W_std``, ``b_std``, and parameters of
+        activations.
 
         Change a copy and pass it back, ``kfn(x1, x2, hyper=...)``: nothing is compiled anew, and the kernel is
         differentiable in it. Keys are the layers' places, as in ``kfn.plan``; layers that several networks
@@ -112,11 +113,11 @@ class KernelFn:
         """
         x1 = self._admit(x1, "x1")
         x2 = None if x2 is None else self._admit(x2, "x2")
-        return self._name(self._engine.run(self.plan, x1, x2, self._squares(hyper)))
+        return self._name(self._engine.run(self.plan, x1, x2, self._learned(hyper)))
 
     def diagonal(self, x: Any, *, hyper: Hyper | None = None) -> Any:
         """Return the kernels of every input with itself, arrays of shape ``(n,)``."""
-        return self._name(self._engine.diagonal(self.plan, self._admit(x, "x"), self._squares(hyper)))
+        return self._name(self._engine.diagonal(self.plan, self._admit(x, "x"), self._learned(hyper)))
 
     def _name(self, values: list[PairValue]) -> Any:
         kernels = {}
@@ -155,17 +156,20 @@ class KernelFn:
     def _admit(self, x: Any, name: str) -> Float[Array, "n *shape"]:
         return jnp.asarray(self.check(x, name), self.dtype)
 
-    def _squares(self, hyper: Hyper | None) -> Squares:
+    def _learned(self, hyper: Hyper | None) -> Learned:
         if hyper is None:  # the networks' own numbers, squared in double precision and rounded once
-            squares: dict[str, dict[str, Array]] = {}
+            learned: dict[str, dict[str, Array]] = {}
             for key, name, value in self.plan.hyper:
-                squares.setdefault(key, {})[name] = jnp.asarray(value**2, self.dtype)
-            return squares
+                learned.setdefault(key, {})[name] = jnp.asarray(learned_number(name, value), self.dtype)
+            return learned
         own = self.hyper
         if jax.tree.structure(hyper) != jax.tree.structure(own) or any(map(np.ndim, jax.tree.leaves(hyper))):
             wanted = {key: sorted(numbers) for key, numbers in own.items()}
             raise InputError(f"hyper needs one number for each of {wanted}, as kfn.hyper has; got {hyper!r}.")
-        return jax.tree.map(lambda value: jnp.square(jnp.asarray(value, self.dtype)), hyper)
+        return {
+            key: {name: learned_number(name, jnp.asarray(value, self.dtype)) for name, value in numbers.items()}
+            for key, numbers in hyper.items()
+        }
 
 
 def compile(

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ntklab.engine._interface import Engine, Support
-from ntklab.kernel import Carry, PairValue, Plan, Squares, image_pass, pair_pass
+from ntklab.kernel import RULES, Carry, Learned, PairValue, Plan, image_pass, pair_pass
 
 _BLOCK_BYTES = 4 << 20
 """What a block of pairs may take: measured best on CPU at the size of a core's share of cache."""
@@ -26,28 +26,31 @@ class Reference(Engine):
     name = "reference"
 
     def supports(self, plan: Plan, device: Any, dtype: np.dtype) -> Support:
-        """Accept everything."""
+        """Accept every plan that has rules."""
+        unruled = [op for op in plan.ops[1:] if op.kind not in RULES]
+        if unruled:
+            return Support(False, f"{unruled[0].label} ({unruled[0].kind}) has no rule")
         return Support(True, "runs every plan on every device")
 
     def run(
-        self, plan: Plan, x1: Float[Array, "n1 *shape"], x2: Float[Array, "n2 *shape"] | None, squares: Squares
+        self, plan: Plan, x1: Float[Array, "n1 *shape"], x2: Float[Array, "n2 *shape"] | None, learned: Learned
     ) -> list[PairValue]:
         """Compute all pairs; the learnable numbers are arguments, so that new values compile nothing."""
-        return _run(x1, x2, squares, plan=replace(plan, hyper=()))
+        return _run(x1, x2, learned, plan=replace(plan, hyper=()))
 
-    def diagonal(self, plan: Plan, x: Float[Array, "n *shape"], squares: Squares) -> list[PairValue]:
+    def diagonal(self, plan: Plan, x: Float[Array, "n *shape"], learned: Learned) -> list[PairValue]:
         """Compute each input with itself."""
-        return _diagonal(x, squares, plan=replace(plan, hyper=()))
+        return _diagonal(x, learned, plan=replace(plan, hyper=()))
 
 
 @partial(jax.jit, static_argnames=("plan",))
-def _run(x1: Array, x2: Array | None, squares: Squares, *, plan: Plan) -> list[PairValue]:
+def _run(x1: Array, x2: Array | None, learned: Learned, *, plan: Plan) -> list[PairValue]:
     n1, n2 = x1.shape[0], x1.shape[0] if x2 is None else x2.shape[0]
     side = _block_side(plan, x1.dtype)
     b1, b2 = min(side, n1), min(side, n2)
     rows, columns = -(-n1 // b1), -(-n2 // b2)
-    left = _blocks(plan, x1, squares, b1, rows)
-    right = left if x2 is None else _blocks(plan, x2, squares, b2, columns)
+    left = _blocks(plan, x1, learned, b1, rows)
+    right = left if x2 is None else _blocks(plan, x2, learned, b2, columns)
     if x2 is None:
         i, j = np.triu_indices(rows)
     else:
@@ -56,7 +59,7 @@ def _run(x1: Array, x2: Array | None, squares: Squares, *, plan: Plan) -> list[P
     @jax.checkpoint  # derivatives recompute a block instead of keeping all of its layers for all blocks
     def block(index: tuple[Array, Array]) -> list[PairValue]:
         (xi, li), (xj, rj) = (_take(side, k) for side, k in zip((left, right), index, strict=True))
-        return pair_pass(plan, xi, xj, li, rj, squares)
+        return pair_pass(plan, xi, xj, li, rj, learned)
 
     tiles = jax.lax.map(block, (jnp.asarray(i), jnp.asarray(j)))
 
@@ -72,20 +75,20 @@ def _run(x1: Array, x2: Array | None, squares: Squares, *, plan: Plan) -> list[P
 
 
 @partial(jax.jit, static_argnames=("plan",))
-def _diagonal(x: Array, squares: Squares, *, plan: Plan) -> list[PairValue]:
+def _diagonal(x: Array, learned: Learned, *, plan: Plan) -> list[PairValue]:
     def one(xi: Array) -> list[PairValue]:
-        own = image_pass(plan, xi[None], squares)
-        return pair_pass(plan, xi[None], xi[None], own, own, squares)
+        own = image_pass(plan, xi[None], learned)
+        return pair_pass(plan, xi[None], xi[None], own, own, learned)
 
     return jax.tree.map(lambda a: a[:, 0, 0], jax.lax.map(one, x))
 
 
-def _blocks(plan: Plan, x: Array, squares: Squares, size: int, count: int) -> tuple[Array, list]:
+def _blocks(plan: Plan, x: Array, learned: Learned, size: int, count: int) -> tuple[Array, list]:
     """Return inputs and their image pass, cut into blocks; the last one repeats the last input."""
     if any(op.image is Carry.ALL for op in plan.ops):
-        own = jax.lax.map(lambda xi: jax.tree.map(lambda a: a[0], image_pass(plan, xi[None], squares)), x)
+        own = jax.lax.map(lambda xi: jax.tree.map(lambda a: a[0], image_pass(plan, xi[None], learned)), x)
     else:
-        own = image_pass(plan, x, squares)
+        own = image_pass(plan, x, learned)
     index = np.minimum(np.arange(size * count), x.shape[0] - 1).reshape((count, size))
     return _take((x, own), index)
 

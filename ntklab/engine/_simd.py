@@ -19,7 +19,7 @@ from jaxtyping import Array, Float
 from ntklab.engine._interface import Engine, Support
 from ntklab.engine._reference import Reference
 from ntklab.engine._simd_program import decline
-from ntklab.kernel import PairValue, Plan, Squares
+from ntklab.kernel import Learned, PairValue, Plan
 
 
 class Simd(Engine):
@@ -44,26 +44,26 @@ class Simd(Engine):
         return Support(True, "fused SIMD code for CPUs; derivatives by the reference engine")
 
     def run(
-        self, plan: Plan, x1: Float[Array, "n1 *shape"], x2: Float[Array, "n2 *shape"] | None, squares: Squares
+        self, plan: Plan, x1: Float[Array, "n1 *shape"], x2: Float[Array, "n2 *shape"] | None, learned: Learned
     ) -> list[PairValue]:
         """Compute all pairs."""
-        return _outputs(replace(plan, hyper=()), False, x1, x2, squares)
+        return _outputs(replace(plan, hyper=()), False, x1, x2, learned)
 
-    def diagonal(self, plan: Plan, x: Float[Array, "n *shape"], squares: Squares) -> list[PairValue]:
+    def diagonal(self, plan: Plan, x: Float[Array, "n *shape"], learned: Learned) -> list[PairValue]:
         """Compute each input with itself."""
-        return _outputs(replace(plan, hyper=()), True, x, None, squares)
+        return _outputs(replace(plan, hyper=()), True, x, None, learned)
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1))
-def _outputs(plan: Plan, diagonal: bool, x1: Array, x2: Array | None, squares: Squares) -> list[PairValue]:
+def _outputs(plan: Plan, diagonal: bool, x1: Array, x2: Array | None, learned: Learned) -> list[PairValue]:
     n1, n2 = x1.shape[0], x1.shape[0] if x2 is None else x2.shape[0]
     shape = (n1,) if diagonal else (n1, n2)
-    if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves((x1, x2, squares))):
+    if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves((x1, x2, learned))):
         out = jax.ShapeDtypeStruct(shape, jnp.float32)
         shapes = [[out] * (1 + plan.ops[i].ntk) for _, i in plan.outputs]
         host = functools.partial(_on_host, plan, diagonal)
-        return _named(jax.pure_callback(host, shapes, x1, x2, squares, vmap_method="sequential"))
-    return _named(jax.tree.map(jax.device_put, _on_host(plan, diagonal, x1, x2, squares)))
+        return _named(jax.pure_callback(host, shapes, x1, x2, learned, vmap_method="sequential"))
+    return _named(jax.tree.map(jax.device_put, _on_host(plan, diagonal, x1, x2, learned)))
 
 
 def _named(values: list[list[Array]]) -> list[PairValue]:
@@ -74,17 +74,17 @@ def _named(values: list[list[Array]]) -> list[PairValue]:
 def _outputs_jvp(plan: Plan, diagonal: bool, primals: Any, tangents: Any) -> Any:  # pyright: ignore[reportUnusedFunction]
     engine = Reference()
 
-    def by_reference(x1: Array, x2: Array | None, squares: Squares) -> list[PairValue]:
-        return engine.diagonal(plan, x1, squares) if diagonal else engine.run(plan, x1, x2, squares)
+    def by_reference(x1: Array, x2: Array | None, learned: Learned) -> list[PairValue]:
+        return engine.diagonal(plan, x1, learned) if diagonal else engine.run(plan, x1, x2, learned)
 
     return jax.jvp(by_reference, primals, tangents)
 
 
-def _on_host(plan: Plan, diagonal: bool, x1: Any, x2: Any, squares: Any) -> list[list[np.ndarray]]:
+def _on_host(plan: Plan, diagonal: bool, x1: Any, x2: Any, learned: Any) -> list[list[np.ndarray]]:
     from ntklab.engine._simd_compute import compute
 
-    x1, x2, squares = jax.tree.map(np.asarray, (x1, x2, squares))
-    return compute(plan, x1, x2, squares, diagonal, in_parallel)
+    x1, x2, learned = jax.tree.map(np.asarray, (x1, x2, learned))
+    return compute(plan, x1, x2, learned, diagonal, in_parallel)
 
 
 @functools.cache

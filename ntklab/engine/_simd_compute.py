@@ -24,16 +24,16 @@ _GROUP = 4
 
 
 def compute(
-    plan: Plan, x1: np.ndarray, x2: np.ndarray | None, squares: dict, diagonal: bool, parallel: Parallel
+    plan: Plan, x1: np.ndarray, x2: np.ndarray | None, learned: dict, diagonal: bool, parallel: Parallel
 ) -> list[list[np.ndarray]]:
     """Return covariance and tangent kernel, if any, of each output: ``(n1, n2)``, or ``(n1,)`` for the diagonal."""
     if not plan.ops[0].spatial:
-        return compute_dense(plan, x1, x2, squares, diagonal, parallel)
+        return compute_dense(plan, x1, x2, learned, diagonal, parallel)
     made = programs(plan)
     n1, n2 = len(x1), len(x1) if x2 is None else len(x2)
     shape = (n1,) if diagonal else (n1, n2)
     out = [[aligned(shape) for _ in range(1 + plan.ops[i].ntk)] for _, i in plan.outputs]
-    runs = [_Run(program, plan, squares, parallel) for program in made]
+    runs = [_Run(program, plan, learned, parallel) for program in made]
     for left, right in _blocks(min(run.block for run in runs), n1, n2, x2 is None, diagonal):
         sides = (x1[left], (x1 if x2 is None else x2)[right])
         same = x2 is None and left == right
@@ -42,7 +42,7 @@ def compute(
         for run in runs:
             values |= run.pooled(*sides, i, j)
         for (_, number), target in zip(plan.outputs, out, strict=True):
-            cov, ntk = _head(plan, number, values, squares)
+            cov, ntk = _head(plan, number, values, learned)
             for whole, part in zip(target, (cov, ntk), strict=False):  # the covariance alone, where there is no NTK
                 if diagonal:
                     whole[left] = part
@@ -78,9 +78,9 @@ def _pairs(sides: tuple[np.ndarray, np.ndarray], same: bool, diagonal: bool) -> 
 class _Run:
     """One program with its numbers, laid out for this machine's vectors."""
 
-    def __init__(self, program: Program, plan: Plan, squares: dict, parallel: Parallel) -> None:
+    def __init__(self, program: Program, plan: Plan, learned: dict, parallel: Parallel) -> None:
         self.program, self.parallel = program, parallel
-        self.factors, self.bias, self.units = factors(program, plan, squares)
+        self.factors, self.bias, self.units = factors(program, plan, learned)
         height, width = program.size
         lanes = 16 if width > 8 else 8  # 256-bit machines hold 16 in two registers, whose steps overlap
         vectors = -(-width // lanes)
@@ -172,15 +172,15 @@ class _Run:
                 yield k, k + 1, top, min(top + step, self.rows)
 
 
-def _head(plan: Plan, number: int, values: dict[int, tuple], squares: dict) -> tuple:
+def _head(plan: Plan, number: int, values: dict[int, tuple], learned: dict) -> tuple:
     """Follow what one number per pair goes through after pooling: dense layers and sums."""
     if number in values:
         return values[number]
     op = plan.ops[number]
-    reads = [_head(plan, i, values, squares) for i in op.inputs]
+    reads = [_head(plan, i, values, learned) for i in op.inputs]
     cov, ntk = sum(read[0] for read in reads), sum(read[1] for read in reads)
     if op.kind == "dense":
-        numbers = squares[op.hyper]
+        numbers = learned[op.hyper]
         cov = float(numbers["W_std"]) * cov + float(numbers.get("b_std", 0.0))
         ntk = float(numbers["W_std"]) * ntk + (cov if op.trainable else 0.0)
     values[number] = (cov, ntk)

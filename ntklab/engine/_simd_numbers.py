@@ -63,7 +63,7 @@ def all_bits(where: np.ndarray) -> np.ndarray:
     return np.where(where, np.uint32(0xFFFFFFFF), np.uint32(0)).view(np.float32)
 
 
-def factors(program: Program, plan: Plan, squares: dict) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def factors(program: Program, plan: Plan, learned: dict) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the numbers of each instruction, and the unit of each tap.
 
     Values are stored in units, so that each layer's factor ``W_std**2 / (rows * columns)`` becomes a power of two
@@ -84,7 +84,7 @@ def factors(program: Program, plan: Plan, squares: dict) -> tuple[np.ndarray, np
         if kind == INPUT:
             unit[target] = 1.0 / third
         elif kind == CONV:
-            numbers = squares[plan.ops[i].hyper]
+            numbers = learned[plan.ops[i].hyper]
             gain = float(numbers["W_std"]) / (row[3] * row[4])
             whole = unit[source] * gain
             scale[n, 0] = _power_of_two(whole) if whole > 0.0 else 0.0

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ntklab.engine._known import unknown
 from ntklab.engine._sizes import flat_sizes
 from ntklab.kernel import Op, Plan
 
@@ -54,6 +55,9 @@ class Program:
 
 def decline(plan: Plan) -> str | None:
     """Return why no program exists for a plan, or None if one does."""
+    reason = unknown(plan)
+    if reason is not None:
+        return reason
     before_relu = _without_relu(plan)
     spatial = plan.ops[0].spatial
     if not spatial:

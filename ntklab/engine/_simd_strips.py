@@ -23,11 +23,11 @@ Parallel = Callable[[Callable[[Any], None], Iterator[Any]], None]
 
 
 def compute_dense(
-    plan: Plan, x1: np.ndarray, x2: np.ndarray | None, squares: dict, diagonal: bool, parallel: Parallel
+    plan: Plan, x1: np.ndarray, x2: np.ndarray | None, learned: dict, diagonal: bool, parallel: Parallel
 ) -> list[list[np.ndarray]]:
     """Return covariance and tangent kernel, if any, of each output; what ``plan.get`` leaves out is not filled."""
     (program,) = programs(plan)
-    scale, bias, units = factors(program, plan, squares)
+    scale, bias, units = factors(program, plan, learned)
     symmetric = x2 is None and not diagonal
     y = x1 if x2 is None else x2
     own_x = _alone(program, scale, bias, x1)

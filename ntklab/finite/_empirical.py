@@ -12,7 +12,8 @@ import numpy as np
 from jaxtyping import Array, Float, PyTree, Shaped
 
 from ntklab.errors import InputError
-from ntklab.finite._forward import PRECISION, Weights
+from ntklab.finite._forward import Weights
+from ntklab.finite._linear import PRECISION
 from ntklab.finite._network import Network, Params, as_inputs
 
 # Two Jacobians of this size are alive at a time; larger blocks were no faster on a CPU.

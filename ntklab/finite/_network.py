@@ -14,9 +14,9 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray, Shaped
 
 from ntklab.errors import InputError, SpecError
-from ntklab.finite._forward import Weights, forward, weight_shape
+from ntklab.finite._forward import LAYERS, Weights, forward
 from ntklab.finite._widths import settle_widths
-from ntklab.spec import Conv, Dense, Layer, Serial, infer_shapes
+from ntklab.spec import Layer, Serial, Weighted, infer_shapes
 
 DType = Literal["float32", "float64"]
 Shapes = Mapping[str, Mapping[str, Any]]
@@ -120,12 +120,10 @@ class Network:
         trainable: dict[str, Mapping[str, Any]] = {}
         frozen: dict[str, Mapping[str, Any]] = {}
         for step in infer_shapes(self.spec, self.input_shape):
-            layer, channels = step.layer, step.input_shape[-1]
-            if isinstance(layer, Dense | Conv):
-                assert channels is not None, "widths are settled, so every channel count is known"
-                shapes = {"W": weight_shape(layer, channels)}
-                if layer.b_std is not None:
-                    shapes["b"] = shapes["W"][-1:]
+            layer = step.layer
+            shapes = LAYERS[type(layer)].weights(layer, step.input_shape) if type(layer) in LAYERS else {}
+            if shapes:
+                assert isinstance(layer, Weighted)
                 part = trainable if layer.trainable else frozen
                 part[step.path] = {
                     name: jax.ShapeDtypeStruct(shape, np.dtype(self.dtype)) for name, shape in shapes.items()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 
-from ntklab.spec import Conv, Dense, Layer, Parallel, Relu, Residual, Serial, children, join
+from ntklab.spec import Activation, Branching, Layer, Serial, Weighted, join
 
 
 def settle_widths(spec: Layer, width: int, outputs: int) -> Layer:
@@ -13,7 +13,7 @@ def settle_widths(spec: Layer, width: int, outputs: int) -> Layer:
 
     The last weight layers are those from which a path leads to the output through no other weight
     layer; a sum can have several. They get ``outputs`` if nothing but the output sees their channels.
-    If a ReLU or a further weight layer does, they are hidden layers too, and as wide as those:
+    If an activation or a further weight layer does, they are hidden layers too, and as wide as those:
     with few channels there the network would not approach its kernel, however large ``width`` is.
 
     Examples
@@ -33,27 +33,22 @@ def _sources(layer: Layer, path: str, entering: AbstractSet[str], consumed: set[
     """Return the weight layers whose channels leave ``layer``, given those whose channels enter it."""
     if isinstance(layer, Serial):
         leaving = frozenset(entering)
-        for name, part in children(layer):
+        for name, part in layer.parts:
             leaving = _sources(part, join(path, name), leaving, consumed)
         return leaving
-    if isinstance(layer, Parallel | Residual):
-        parts = (_sources(part, join(path, name), entering, consumed) for name, part in children(layer))
+    if isinstance(layer, Branching):
+        parts = (_sources(part, join(path, name), entering, consumed) for name, part in layer.parts)
         return frozenset().union(*parts)
-    if isinstance(layer, Dense | Conv):
+    if isinstance(layer, Weighted):
         consumed |= entering
         return frozenset({path})
-    if isinstance(layer, Relu):
+    if isinstance(layer, Activation):
         consumed |= entering
     return frozenset(entering)
 
 
 def _with_widths(layer: Layer, path: str, heads: AbstractSet[str], width: int, outputs: int) -> Layer:
-    parts = [_with_widths(part, join(path, name), heads, width, outputs) for name, part in children(layer)]
-    if isinstance(layer, Serial | Parallel):
-        return type(layer)(*parts)
-    if isinstance(layer, Residual):
-        body, shortcut = parts
-        return Residual(body, shortcut=shortcut)
-    if isinstance(layer, Dense | Conv) and layer.width is None:
-        return replace(layer, width=outputs if path in heads else width)
-    return layer
+    parts = [_with_widths(part, join(path, name), heads, width, outputs) for name, part in layer.parts]
+    if isinstance(layer, Weighted) and layer.width is None:
+        return replace(layer, width=outputs if path in heads else width)  # pyright: ignore[reportArgumentType]
+    return layer.with_parts(parts)

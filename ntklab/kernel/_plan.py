@@ -5,9 +5,25 @@ from __future__ import annotations
 import enum
 import hashlib
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 from ntklab.spec import Padding
+
+
+def later(default: Any) -> Any:
+    """Return a field that joined after keys of plans were stored: part of the key only where it is not its default."""
+    return field(default=default, metadata={"later": True})
+
+
+class Described:
+    """A dataclass whose ``repr`` goes into keys of plans."""
+
+    def __repr__(self) -> str:
+        """Return the constructor call, without fields that joined later and have their default."""
+        shown = [f for f in fields(self) if f.repr]  # pyright: ignore[reportArgumentType]
+        shown = [f for f in shown if "later" not in f.metadata or getattr(self, f.name) != f.default]
+        return f"{type(self).__name__}({', '.join(f'{f.name}={getattr(self, f.name)!r}' for f in shown)})"
 
 
 class Carry(enum.Enum):
@@ -22,8 +38,8 @@ class Carry(enum.Enum):
         return {Carry.NUMBER: 1, Carry.EQUAL: math.prod(spatial), Carry.ALL: math.prod(spatial) ** 2}[self]
 
 
-@dataclass(frozen=True)
-class Window:
+@dataclass(frozen=True, repr=False)
+class Window(Described):
     """A sliding window: sizes and strides, one per spatial axis, and the padding rule."""
 
     sizes: tuple[int, ...]
@@ -31,14 +47,14 @@ class Window:
     padding: Padding
 
 
-@dataclass(frozen=True)
-class Op:
+@dataclass(frozen=True, repr=False)
+class Op(Described):
     """One operation; its number in the plan names the value that it computes.
 
     Attributes
     ----------
     kind : str
-        ``input``, ``dense``, ``conv``, ``relu``, ``pool``, ``flatten`` or ``sum``. Global pooling is a ``pool``
+        Which rule it follows: ``input``, or a key of :data:`ntklab.kernel.RULES`. Global pooling is a ``pool``
         whose window is everything (``squeeze``), Flatten the same over equal positions.
     inputs : tuple of int
         Numbers of the operations whose values it reads.
@@ -56,6 +72,10 @@ class Op:
         Whether this operation has weights that gradient flow moves.
     hyper : str or None
         Key of its learnable numbers in ``kfn.hyper``.
+    options : tuple of (name, value)
+        Further static parameters that its rule reads, such as a degree; hashable.
+    work : int
+        Counted elementary steps per pair of inputs.
     """
 
     kind: str
@@ -70,24 +90,13 @@ class Op:
     squeeze: bool = False
     trainable: bool = False
     hyper: str | None = None
+    options: tuple[tuple[str, Any], ...] = later(())
+    work: int = field(default=0, repr=False, compare=False)
 
     @property
     def numbers(self) -> int:
         """Numbers carried per pair of inputs."""
         return self.pair.positions(self.spatial) * (2 if self.ntk else 1)
-
-    @property
-    def work(self) -> int:
-        """Counted elementary steps per pair: additions of window sums, and 40 for one ReLU dual."""
-        count = self.pair.positions(self.spatial)
-        if self.kind == "relu":
-            return count * (40 + self.ntk)
-        if self.window is None:
-            return count * len(self.inputs) * (1 + self.ntk)
-        if self.squeeze:
-            return math.prod(self.window.sizes) ** (1 if self.kind == "flatten" else 2) * (1 + self.ntk)
-        per_axis = 1 if self.kind == "conv" else 2
-        return count * sum(self.window.sizes) * per_axis * (1 + self.ntk)
 
 
 @dataclass(frozen=True)

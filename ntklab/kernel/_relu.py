@@ -28,6 +28,22 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ntklab.kernel._relu_tables import ANGLE_32, ANGLE_64, CURVE_32, CURVE_64
+from ntklab.kernel._rule_activation import Dual, DualValue, Numbers
+from ntklab.kernel._values import Sides
+
+
+class ReluDual(Dual):
+    """``max(x, 0)``."""
+
+    def variance(self, variance: Float[Array, "..."], p: Numbers) -> Float[Array, "..."]:
+        """Return half of it."""
+        return 0.5 * variance
+
+    def pair(self, distance: Float[Array, "..."], sides: Sides, p: Numbers) -> DualValue:
+        """Return the formulas above."""
+        z, gap, product = correlation_gap(distance, *sides.spread("std"))
+        h, kappa_1, kappa_0 = relu_dual(z)
+        return DualValue(0.5 * gap + product * h, 0.5 * product * kappa_1, 0.5 * kappa_0)
 
 
 @jax.custom_jvp

@@ -6,11 +6,14 @@ Array axes: two block axes ``(b1, b2)`` for pairs (one, ``b``, for single inputs
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from jaxtyping import Array, Float
 
+from ntklab._core import safe_sqrt
 from ntklab.kernel._plan import Carry
+from ntklab.kernel._windows import diagonal
 
 
 class ImageValue(NamedTuple):
@@ -39,9 +42,16 @@ class Sides(NamedTuple):
 
     def spread(self, name: str) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
         """Return one map of both inputs, shaped to broadcast over pairs and positions."""
+        return self.both(lambda value: getattr(value, name))
+
+    def both(
+        self, read: Callable[[ImageValue], Float[Array, "b *P"]]
+    ) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
+        """Return what a function makes of each side, shaped to broadcast over pairs and positions."""
         arrays = []
         for side, value in enumerate((self.left, self.right)):
-            a = getattr(value, name)
+            assert value is not None
+            a = read(value)
             b, spatial = a.shape[0], a.shape[1:]
             lead = ((b, 1), (1, b))[side] if self.block else (b,)
             if self.carry is Carry.ALL:
@@ -54,3 +64,17 @@ class Sides(NamedTuple):
         """Return the covariance at a distance."""
         left, right = self.spread("variance")
         return 0.5 * (left + right - distance)
+
+
+def image_value(
+    variance: Float[Array, "b *P"],
+    distance: Float[Array, "b *P *P"] | None = None,
+    within: Float[Array, "b *P"] | None = None,
+) -> ImageValue:
+    """Return a value of inputs alone, with its standard deviation."""
+    return ImageValue(variance, safe_sqrt(variance), distance, within)
+
+
+def equal_positions(value: PairValue, n: int) -> PairValue:
+    """Return a value on equal positions, of one on all pairs of ``n`` position axes."""
+    return PairValue(diagonal(value.cov, n), None if value.ntk is None else diagonal(value.ntk, n))

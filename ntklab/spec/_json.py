@@ -4,31 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, fields, is_dataclass
 from typing import Any
 
 from ntklab.errors import SpecError
-from ntklab.spec._layers import (
-    AvgPool,
-    Conv,
-    Dense,
-    Flatten,
-    GlobalAvgPool,
-    Identity,
-    Layer,
-    Parallel,
-    Relu,
-    Residual,
-    Serial,
-)
+from ntklab.spec import _activations, _linear, _structure
+from ntklab.spec._layer import Layer
+from ntklab.spec._structure import Serial
 
 FORMAT = 1
 """Raised whenever the meaning of the JSON changes, so that an old hash cannot name a new kernel."""
 
 LAYERS: dict[str, type[Layer]] = {
-    cls.__name__: cls
-    for cls in (AvgPool, Conv, Dense, Flatten, GlobalAvgPool, Identity, Parallel, Relu, Residual, Serial)
+    name: found
+    for module in (_activations, _linear, _structure)
+    for name, found in vars(module).items()
+    if isinstance(found, type) and issubclass(found, Layer) and is_dataclass(found)
 }
+"""Every layer by its name: the dataclasses of these modules."""
 
 
 def to_json(network: Layer, indent: int | None = None) -> str:
@@ -98,13 +91,14 @@ def _unpack(value: Any) -> Any:
     needed = {key for key, f in known.items() if f.default is MISSING}
     if not needed <= set(given) <= set(known):
         raise SpecError(f"{name} in JSON has the fields {sorted(given)}; expected {sorted(known)}.")
-    for parts in {"layers", "branches"} & set(given):
-        if not isinstance(given[parts], tuple):
-            raise SpecError(f"{name} in JSON needs a list of {parts}, got {given[parts]!r}.")
-    if cls is Serial:
-        return Serial(*given["layers"])
-    if cls is Parallel:
-        return Parallel(*given["branches"])
-    if cls is Residual:
-        return Residual(given["body"], shortcut=given.get("shortcut", Identity()))
-    return cls(**given)
+    if not cls.positional.startswith("*"):
+        return cls(**given)
+    field = cls.positional[1:]
+    parts = given.pop(field)
+    if isinstance(parts, Serial):
+        parts = parts.layers
+    elif isinstance(parts, Layer):
+        parts = (parts,)
+    if not isinstance(parts, tuple):
+        raise SpecError(f"{name} in JSON needs a list of {field}, got {parts!r}.")
+    return cls(*parts, **given)

@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import Literal
 
 from ntklab.errors import SpecError
-from ntklab.spec._layers import AvgPool, Conv, Dense, Flatten, GlobalAvgPool, Layer, Relu, Serial
+from ntklab.spec._activations import Relu
+from ntklab.spec._layer import Layer
+from ntklab.spec._linear import AvgPool, Conv, Dense, Flatten, GlobalAvgPool
+from ntklab.spec._structure import Serial
 
 Pooling = Literal["none", "gap"]
 HE = 2.0**0.5

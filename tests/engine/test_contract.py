@@ -1,5 +1,7 @@
 """One contract for all engines: whoever joins ``ENGINES`` is tested here, on everything that it supports."""
 
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
@@ -7,7 +9,7 @@ import pytest
 import ntklab
 from ntklab.engine import ENGINES
 from ntklab.errors import EngineError
-from ntklab.kernel import lower
+from ntklab.kernel import Window, lower
 from ntklab.spec import AvgPool, Conv, Dense, Flatten, GlobalAvgPool, Parallel, Relu, Residual, Serial, zoo
 from ntklab.testing import Case, assert_close, made_up_inputs, tolerance
 from tests.oracles import cntk_numpy
@@ -219,6 +221,37 @@ def test_what_an_engine_declines_it_declines_with_a_reason_and_never_runs(engine
             assert engine.name in str(caught.value)
             assert reason in str(caught.value)
             assert ntklab.compile(case.network, case.input_shape, dtype=dtype).engine.name != engine.name
+
+
+STRANGE = {
+    "kind": {"kind": "unheard of"},
+    "option": {"options": (("degree", 3),)},
+    "padding": {"window": Window((3, 3), (1, 1), "REFLECT")},
+}
+
+
+@pytest.mark.parametrize("engine", [e for e in ENGINES if e.name != "reference"], ids=lambda engine: engine.name)
+@pytest.mark.parametrize("change", STRANGE.values(), ids=STRANGE)
+def test_an_engine_declines_a_plan_with_anything_that_it_has_no_code_for(engine, change):
+    plan = lower(zoo.cntk(3, "gap"), (8, 8, 3))
+    device, dtype = jax.devices()[0], np.dtype("float32")
+    assert engine.supports(plan, device, dtype).ok or engine.supports(plan, device, dtype).reason
+    for at, op in enumerate(plan.ops):
+        if op.kind != "conv":
+            continue
+        ops = (*plan.ops[:at], dataclasses.replace(op, **change), *plan.ops[at + 1 :])
+        ok, reason = engine.supports(dataclasses.replace(plan, ops=ops), device, dtype)
+        assert not ok
+        assert "no code for" in reason
+
+
+def test_the_reference_declines_a_kind_without_a_rule():
+    plan = lower(zoo.fc(2), (3,))
+    ops = (*plan.ops[:-1], dataclasses.replace(plan.ops[-1], kind="unheard of"))
+    plan = dataclasses.replace(plan, ops=ops)
+    ok, reason = ENGINES[-1].supports(plan, jax.devices()[0], np.dtype("float32"))
+    assert not ok
+    assert "has no rule" in reason
 
 
 def test_engines_have_names_of_their_own_and_the_last_one_takes_everything():

@@ -126,10 +126,10 @@ def call(engine, name, method, *inputs, dtype="float64", get=("nngp", "ntk")):
     network, shape = NETWORKS[name]
     plan = lower(network, shape, get)
     arrays = [None if x is None else jnp.asarray(x, dtype) for x in inputs]
-    return getattr(engine, method)(plan, *arrays, squares(plan, dtype))
+    return getattr(engine, method)(plan, *arrays, learned(plan, dtype))
 
 
-def squares(plan, dtype):
+def learned(plan, dtype):
     found = {}
     for key, number, value in plan.hyper:
         found.setdefault(key, {})[number] = jnp.asarray(value**2, dtype)
@@ -222,7 +222,7 @@ def test_loops_over_displacements_and_vectors_of_them_give_the_same_kernels(vect
 @pytest.mark.parametrize("count", [40, 71])
 def test_a_symmetric_kernel_of_many_inputs_is_the_rectangular_one(count):
     plan = lower(zoo.plain_cnn(2, "gap"), (3, 2, 1))
-    x, numbers = jnp.asarray(made_up_inputs(count, (3, 2, 1))), squares(plan, "float64")
+    x, numbers = jnp.asarray(made_up_inputs(count, (3, 2, 1))), learned(plan, "float64")
     (symmetric,), (whole,) = Displacement().run(plan, x, None, numbers), Reference().run(plan, x, x, numbers)
     norms = diagonals([whole])
     compare([symmetric], [whole], (norms, norms), "float64")
@@ -243,11 +243,11 @@ def test_gradients_agree_with_the_reference_also_at_equal_inputs(name, symmetric
     weights = jnp.asarray(made_up_inputs(1, (3, 3))[0])
 
     def gradient(engine):
-        def total(x, y, squares):
-            (value,) = engine.run(plan, x, None if symmetric else y, squares)
+        def total(x, y, learned):
+            (value,) = engine.run(plan, x, None if symmetric else y, learned)
             return jnp.sum(weights * value.ntk) + jnp.sum(weights * value.cov)
 
-        return jax.tree.leaves(jax.jit(jax.grad(total, argnums=(0, 1, 2)))(x, x, squares(plan, "float64")))
+        return jax.tree.leaves(jax.jit(jax.grad(total, argnums=(0, 1, 2)))(x, x, learned(plan, "float64")))
 
     for actual, expected in zip(gradient(Displacement()), gradient(Reference()), strict=True):
         assert np.isfinite(actual).all()
@@ -256,7 +256,7 @@ def test_gradients_agree_with_the_reference_also_at_equal_inputs(name, symmetric
 
 def test_it_can_be_mapped_over_a_batch_of_sets():
     plan = lower(zoo.plain_cnn(1, "gap"), (4, 3, 2))
-    sets, numbers = jnp.asarray(made_up_inputs(6, (4, 3, 2)).reshape((2, 3, 4, 3, 2))), squares(plan, "float64")
+    sets, numbers = jnp.asarray(made_up_inputs(6, (4, 3, 2)).reshape((2, 3, 4, 3, 2))), learned(plan, "float64")
     (mapped,) = jax.jit(jax.vmap(lambda x: Displacement().run(plan, x, None, numbers)))(sets)
     for i in range(2):
         (alone,) = Displacement().run(plan, sets[i], None, numbers)

@@ -1,0 +1,123 @@
+"""Values of a plan under construction: the same operation on the same values is added once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from ntklab.errors import SpecError
+from ntklab.kernel._plan import Carry, Op
+from ntklab.spec import Activation, Branching, Layer, Serial, Weighted, join
+
+
+class Place(NamedTuple):
+    """Where a layer stands, for error messages and the keys of learnable numbers."""
+
+    network: Layer
+    prefix: str
+    path: str
+
+    @property
+    def name(self) -> str:
+        """The path as messages write it."""
+        return self.path or "the start"
+
+
+Lowering = Callable[["Builder", Any, tuple[int, ...], Place], int]
+"""Adds what a layer does to values (one; of a Branching layer those of its parts), returns the result's number."""
+
+
+@dataclass
+class Builder:
+    """Values in order of computation."""
+
+    input_shape: tuple[int, ...]
+    tangents: bool
+    lowerings: Mapping[type[Layer], Lowering]
+
+    def __post_init__(self) -> None:
+        self.values: list[Op] = []
+        self.gaussian: list[bool] = []  # as random functions: only Gaussian values may enter an activation
+        self.hyper: list[tuple[str, str, float]] = []
+        self.seen: dict[tuple, int] = {}
+
+    def input(self) -> int:
+        """Return the number of the input."""
+        return self._append(("input",), False, Op(**_unsettled("input", "input", (), self.input_shape[:-1])))
+
+    def add_layer(self, layer: Layer, x: int, at: Place) -> int:
+        """Return the number of what a layer makes of a value."""
+        if isinstance(layer, Serial):
+            for name, part in layer.parts:
+                x = self.add_layer(part, x, at._replace(path=join(at.path, name)))
+            return x
+        inputs = (x,)
+        if isinstance(layer, Branching):
+            inputs = tuple(self.add_layer(part, x, at._replace(path=join(at.path, name))) for name, part in layer.parts)
+        if type(layer) not in self.lowerings:
+            raise SpecError(f"{type(layer).__name__} has no kernel rule. Network: {at.network!r}")
+        return self.lowerings[type(layer)](self, layer, inputs, at)
+
+    def add(
+        self,
+        key: tuple,
+        at: Place,
+        *,
+        kind: str,
+        label: str,
+        inputs: tuple[int, ...],
+        spatial: tuple[int, ...],
+        gaussian: bool,
+        numbers: Iterable[tuple[str, float]] = (),
+        trainable: bool = False,
+        **op: Any,
+    ) -> int:
+        """Add an operation, or return the one with the same key.
+
+        Parameters
+        ----------
+        key : tuple
+            Everything that the result depends on: the layer and the values read.
+        gaussian : bool
+            Whether the result is Gaussian, so that an activation may follow.
+        numbers : iterable of (name, value)
+            Learnable numbers; those named ``..._std`` reach the rule squared.
+        **op
+            Static parameters: further fields of :class:`Op`.
+        """
+        if key in self.seen:
+            return self.seen[key]
+        given = [(at.prefix + at.path, name, value) for name, value in numbers]
+        self.hyper += given
+        if given:
+            op["hyper"] = at.prefix + at.path
+        ntk = self.tangents and (trainable or any(self.values[i].ntk for i in inputs))
+        settled = {**_unsettled(kind, label, inputs, spatial), "ntk": ntk, "trainable": trainable, **op}
+        return self._append(key, gaussian, Op(**settled))
+
+    def _append(self, key: tuple, gaussian: bool, op: Op) -> int:
+        if key not in self.seen:
+            self.values.append(op)
+            self.gaussian.append(gaussian)
+            self.seen[key] = len(self.values) - 1
+        return self.seen[key]
+
+
+def _unsettled(kind: str, label: str, inputs: tuple[int, ...], spatial: tuple[int, ...]) -> dict[str, Any]:
+    state = {"pair": Carry.NUMBER, "distance": False, "image": None, "ntk": False}
+    return {"kind": kind, "label": label, "inputs": inputs, "spatial": spatial, **state}
+
+
+def has_own_weights(layer: Layer, entering: bool = False) -> bool:
+    """Return whether what leaves a layer has zero mean and is independent of what entered a branch.
+
+    So it is once it passes weights inside the branch (``entering`` tells of the layers before), until an activation.
+    """
+    if isinstance(layer, Serial):
+        for _, part in layer.parts:
+            entering = has_own_weights(part, entering)
+        return entering
+    if isinstance(layer, Branching):
+        return all(has_own_weights(part, entering) for _, part in layer.parts)
+    return isinstance(layer, Weighted) or (entering and not isinstance(layer, Activation))

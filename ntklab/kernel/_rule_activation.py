@@ -1,0 +1,86 @@
+r"""Activations: one rule for all of them, around the dual of each.
+
+For :math:`(u, v) \sim N(0, [[v_x, \Sigma], [\Sigma, v_y]])` a dual knows :math:`E[\phi(u)\phi(v)]`,
+:math:`E[\phi'(u)\phi'(v)]` and :math:`D' = E[(\phi(u) - \phi(v))^2]`, all from the distance :math:`D`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple
+
+from jaxtyping import Array, Float
+
+from ntklab.kernel._plan import Carry, Op
+from ntklab.kernel._rule import Learned, Needs, Read, Rule
+from ntklab.kernel._values import ImageValue, PairValue, Sides, image_value
+
+Numbers = Mapping[str, Any]
+"""The parameters of one activation by name: learnable numbers as arrays, everything else as the layer has it."""
+
+
+class DualValue(NamedTuple):
+    """What becomes of a pair in an activation."""
+
+    distance: Float[Array, "..."]
+    cov: Float[Array, "..."]
+    tangent: Float[Array, "..."]
+
+
+class Dual(ABC):
+    """The dual of one activation; stateless."""
+
+    work: ClassVar[int] = 40
+    """Counted elementary steps of one pair."""
+
+    @abstractmethod
+    def variance(self, variance: Float[Array, "..."], p: Numbers) -> Float[Array, "..."]:
+        r"""Return :math:`E[\phi(u)^2]`."""
+
+    @abstractmethod
+    def pair(self, distance: Float[Array, "..."], sides: Sides, p: Numbers) -> DualValue:
+        r"""Return :math:`D'`, exactly 0 where :math:`D` is, :math:`E[\phi(u)\phi(v)]` and :math:`E[\phi'(u)\phi'(v)]`.
+
+        ``sides.spread("variance")`` and ``("std")`` are what is known of ``u`` and ``v`` alone. What is not used is
+        not computed.
+        """
+
+
+class ActivationRule(Rule):
+    """The rule around a dual."""
+
+    def __init__(self, kind: str, dual: Dual) -> None:
+        self.kind = kind  # pyright: ignore[reportAttributeAccessIssue] - one class, many kinds
+        self.dual = dual
+
+    def needs(self, op: Op) -> Needs:
+        """Ask for distances, and the variances on both sides."""
+        return Needs(op.pair, op.image or Carry.EQUAL, True)
+
+    def work(self, op: Op) -> int:
+        """Return the dual's steps for each number."""
+        return op.pair.positions(op.spatial) * (self.dual.work + op.ntk)
+
+    def image(
+        self, op: Op, reads: Sequence[Sides], learned: Learned, within: Float[Array, "b *P"] | None
+    ) -> ImageValue:
+        """Return the variance after, and distances where there are some."""
+        (side,) = reads
+        assert side.left is not None
+        p = _parameters(op, learned)
+        distance = side.left.distance
+        if distance is not None:
+            distance = self.dual.pair(distance, side, p).distance
+        return image_value(self.dual.variance(side.left.variance, p), distance)
+
+    def pair(self, op: Op, reads: Sequence[Read], out: Sides, same: Array, learned: Learned) -> PairValue:
+        """Return distance or covariance after, and the tangent kernel times the dual of the derivative."""
+        ((value, sides),) = reads
+        distance, cov, tangent = self.dual.pair(value.cov, sides, _parameters(op, learned))
+        ntk = None if value.ntk is None else tangent * value.ntk
+        return PairValue(distance if op.distance else cov, ntk)
+
+
+def _parameters(op: Op, learned: Learned) -> Numbers:
+    return {**dict(op.options), **(learned[op.hyper] if op.hyper is not None else {})}
