@@ -87,8 +87,8 @@ def engines(results: Path) -> str:
     n, row = record.settings["n"], record.results["rows"]["ntk"]
     lines += [
         "",
-        f"Memory, beside the inputs: {row['peak'] / row['result']:.2f} times the result for `{record.settings['network']}`, "
-        f"{n:,} inputs of {record.settings['features']:,} numbers ({row['engine']}).",
+        f"Memory, beside the inputs: {row['peak'] / row['result']:.2f} times the result for "
+        f"`{record.settings['network']}`, {n:,} inputs of {record.settings['features']:,} numbers ({row['engine']}).",
     ]
     return "\n".join(lines) + "\n"
 
