@@ -49,7 +49,7 @@ def test_copies_of_a_repeated_layer_have_paths_of_their_own():
     ("layer", "entering", "words"),
     [
         (Product(Dense(4), Dense(5)), (3,), ["different", "branch0 (4,)", "branch1 (5,)"]),
-        (Concat(Dense(4), Dense()), (3,), ["some open and some given", "branch1 (any,)"]),
+        (Concat(Dense(4), Dense()), (3,), ["some are open and some given", "branch1 (any,)"]),
         (Concat(Dense(4), Flatten()), (2, 3), ["axes", "branch1 (6,)"]),
         (Concat(Dense(4), Dense(5), axis=0), (2, 3), ["differ along other axes than 0"]),
         (Concat(Dense(4), Dense(4), axis=2), (2, 3), ["axis 2 is none of the 2 axes"]),
