@@ -44,7 +44,7 @@ TABLE = {
     # never kernel or engine: it is their oracle; scipy: Lanczos on products with the tangent kernel
     "finite": room("errors _core spec", f"{JAX} scipy diffrax optax equinox flax"),
     "engine": room("errors _core spec kernel", f"{JAX} numba llvmlite"),
-    "gram": room("errors _core engine", f"{JAX} tensorstore dask distributed"),
+    "gram": room("errors _core engine", f"{JAX} tensorstore dask distributed dask_jobqueue"),
     "solve": room("errors _core", f"{ARRAYS} jax"),  # jax: products sharded over devices and processes
     "predict": room("errors solve", f"{ARRAYS} jax diffrax"),  # both in one file: the ODE of a general loss
     "testing": room(MATHS, f"{JAX} scipy"),
@@ -68,6 +68,7 @@ OPTIONAL = frozenset(
         "llvmlite",
         "dask",
         "distributed",
+        "dask_jobqueue",
         "tensorstore",
         "zarr",
     }

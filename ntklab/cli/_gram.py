@@ -58,7 +58,7 @@ def plan(tile: int | None, memory: float, **kernel: Any) -> None:
 @gram.command()
 @click.argument("store")
 @_kernel_options(required=False)
-@click.option("--dask", help="local:4 for four processes here, or the tcp://host:8786 of a scheduler.")
+@click.option("--dask", help="local:4 for four processes here, slurm:20 for twenty jobs, or tcp://host:8786.")
 def run(store: str, tile: int | None, memory: float, dask: str | None, **kernel: Any) -> None:
     """Compute what STORE misses; begin it where --network and --data are given.
 

@@ -15,23 +15,22 @@ from distributed import Client, LocalCluster, as_completed
 
 from ntklab._core import progress_bar
 from ntklab.engine import KernelFn
-from ntklab.errors import InputError
+from ntklab.errors import InputError, MissingExtraError
 from ntklab.gram._compute import compute_tile
 from ntklab.gram._fill import kernel_of
 from ntklab.gram._store import Store, open_store
 from ntklab.gram._tiles import Tile
 
-_SETTINGS = {
-    "distributed.scheduler.allowed-failures": 20,  # of 3 by default: a tile is not guilty of its worker's end
-    # 15 s by default: a worker that dies twice within it is given up, and a run whose workers all did waits for ever
-    "distributed.deploy.lost-worker-timeout": "1 day",
-}
+_SETTINGS = {"distributed.scheduler.allowed-failures": 20}  # of 3 by default: a tile is not guilty of its worker's end
+# 15 s by default: a worker that dies twice within it is given up, and a run whose workers all did waits for ever
+_LOCAL_SETTINGS = {**_SETTINGS, "distributed.deploy.lost-worker-timeout": "1 day"}
 _RETRIES = 5
 _TASKS_PER_THREAD, _LEAST_TASKS = 2, 8
 
 
 def fill_by_dask(store: Store, cluster: Any, progress: bool) -> None:
-    """Return when every tile is committed by the workers of ``"local:4"``, ``"tcp://host:8786"`` or a Client.
+    """Return when every tile is committed by the workers of ``"local:4"``, ``"slurm:20"``, ``"tcp://host:8786"``
+    or a Client.
 
     Few tasks are in flight, no result is fetched, and each task is released when it ends: Dask computes finished
     tasks again when the worker dies that holds their results, however small.
@@ -91,12 +90,22 @@ def _client(cluster: Any) -> Iterator[Client]:
         yield cluster
         return
     kind, _, count = str(cluster).partition(":")
-    if kind == "local" and count.isdecimal() and int(count) > 0:
+    counted = count.isdecimal() and int(count) > 0
+    if kind == "local" and counted:
         with (
-            dask.config.set(_SETTINGS),
+            dask.config.set(_LOCAL_SETTINGS),
             LocalCluster(n_workers=int(count), threads_per_worker=1, dashboard_address=None) as local,  # pyright: ignore[reportArgumentType]
             Client(local) as client,
         ):
+            yield client
+    elif kind == "slurm" and counted:
+        try:
+            from ntklab.gram._slurm import slurm_client
+        except ModuleNotFoundError as error:
+            if error.name != "dask_jobqueue":
+                raise
+            raise MissingExtraError(f"dask={cluster!r} needs dask-jobqueue: pip install 'ntklab[slurm]'.") from None
+        with dask.config.set(_SETTINGS), slurm_client(int(count)) as client:
             yield client
     elif "://" in str(cluster):
         try:
@@ -106,4 +115,7 @@ def _client(cluster: Any) -> Iterator[Client]:
         with client:
             yield client
     else:
-        raise InputError(f'dask is "local:4" for four processes here, "tcp://host:8786", or a Client; got {cluster!r}.')
+        raise InputError(
+            f'dask is "local:4" for four processes here, "slurm:20" for twenty jobs, "tcp://host:8786", or a Client; '
+            f"got {cluster!r}."
+        )

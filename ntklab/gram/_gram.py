@@ -50,8 +50,8 @@ def gram(
         computed again, so the same call after a crash, or in several processes at once, completes one matrix,
         bit for bit the same on machines of one kind. The store keeps a copy of the inputs.
     dask : str or distributed.Client, optional
-        With ``store``: compute on ``"local:4"``, four processes here, or on the workers of
-        ``"tcp://host:8786"``; needs the extra ``dask``.
+        With ``store``: compute on ``"local:4"``, four processes here, on ``"slurm:20"``, twenty jobs of Slurm, or
+        on the workers of ``"tcp://host:8786"``; needs the extra ``dask`` or ``slurm``.
     progress : bool
         Show entries done, entries per second and time left.
 

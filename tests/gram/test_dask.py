@@ -1,5 +1,6 @@
 """The same store by Dask, workers killed in between included."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 import ntklab
+from ntklab.errors import InputError
 from ntklab.gram import verify
 from ntklab.spec import zoo
 
@@ -52,7 +54,7 @@ def kill(cluster, path, kills):
 
 if __name__ == "__main__":
     store, tile, n, kills = sys.argv[1], *map(int, sys.argv[2:])
-    dask.config.set(_dask._SETTINGS)
+    dask.config.set(_dask._LOCAL_SETTINGS)
     kfn = ntklab.compile(zoo.fc(2), input_shape=(3,))
     x = np.random.default_rng(0).normal(size=(n, 3))
     with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster, Client(cluster) as client:
@@ -106,3 +108,47 @@ def test_the_command_computes_in_processes_of_its_own(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "6 of 6" in done.stdout
     assert verify(tmp_path / "k.zarr", sample=6, progress=False).identical == 6
+
+
+SBATCH = """#!/bin/sh
+# stands for Slurm: runs the job here, and answers like sbatch
+cp "$1" "$JOBS.sh"
+setsid sh "$JOBS.sh" > "$JOBS.log" 2>&1 &
+echo $! >> "$JOBS"
+echo "Submitted batch job $!"
+"""
+
+
+@pytest.mark.slow
+def test_jobs_of_slurm_compute_the_store_of_a_run_without_them(tmp_path):
+    for name, code in {"sbatch": SBATCH, "scancel": "#!/bin/sh\nkill -- -$1\n"}.items():
+        (tmp_path / name).write_text(code)
+        (tmp_path / name).chmod(0o755)
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=(40, 3)))
+    words = ("gram", "run", "k.zarr", "--network", "fc(2)", "--data", "x.npy", "--tile", "16", "--dtype", "float64")
+    settings = {
+        "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}",
+        "JOBS": str(tmp_path / "jobs"),
+        "DASK_JOBQUEUE__SLURM__CORES": "1",
+        "DASK_JOBQUEUE__SLURM__MEMORY": "1GB",
+    }
+    code = "from ntklab.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words, "--dask", "slurm:1"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        env={**os.environ, **settings},
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "6 of 6" in done.stdout
+    assert (tmp_path / "jobs").read_text().split(), "a job was submitted"
+    assert verify(tmp_path / "k.zarr", sample=6, progress=False).identical == 6
+
+
+def test_jobs_of_unknown_size_are_refused_with_the_way_to_say_it(tmp_path):
+    kfn = ntklab.compile(zoo.fc(2), input_shape=(3,))
+    with pytest.raises(InputError, match="DASK_JOBQUEUE__SLURM__CORES"):
+        ntklab.gram(kfn, np.eye(3), store=tmp_path / "k", dask="slurm:2", progress=False)
