@@ -23,8 +23,8 @@ def slurm_client(jobs: int) -> Iterator[Client]:
     missing = [name for name in ("cores", "memory") if dask.config.get(f"jobqueue.slurm.{name}", None) is None]
     if missing:
         raise InputError(
-            f"Jobs of Slurm need {' and '.join(missing)}: name them (queue and walltime, too) under jobqueue: slurm: in "
-            f"~/.config/dask/jobqueue.yaml, or in variables such as DASK_JOBQUEUE__SLURM__CORES=16."
+            f"Jobs of Slurm need {' and '.join(missing)}: name them (queue and walltime, too) under jobqueue: slurm "
+            f"in ~/.config/dask/jobqueue.yaml, or in variables such as DASK_JOBQUEUE__SLURM__CORES=16."
         )
     cluster = SLURMCluster(
         processes=1,
