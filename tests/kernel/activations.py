@@ -3,6 +3,7 @@
 from math import pi
 
 import jax.numpy as jnp
+import pytest
 
 from ntklab.spec import (
     ABRelu,
@@ -43,7 +44,7 @@ def wave(x):
     return jnp.where(x > 0.0, jnp.sin(x), 0.5 * x)
 
 
-QUADRATURE = (Tanh(), Sigmoid(), Silu(), Softplus(), Gelu(approximate=True), Elu(), Elu(0.5), Selu(), Elementwise(wave))
+QUADRATURE = (Tanh(), Sigmoid(), Silu(), Softplus(), Gelu(approximate=True), Elu(0.5), Selu(), Elementwise(wave))
 KINKED = (Relu(), LeakyRelu(0.1), ABRelu(0.7, -0.4), Abs(), Sign(), *map(RectifiedMonomial, range(6)))
 SMOOTH = (
     *(shape(a, b, c) for shape in (Sin, Erf) for a in (2.0, 0.3) for b in (1.5, 0.3) for c in (0.0, -pi / 4, pi / 2)),
@@ -57,3 +58,11 @@ SMOOTH = (
     *map(Polynomial, COEFFICIENTS),
     *map(Hermite, range(7)),
 )
+
+
+def first_of_each_type(layers):
+    """Mark all but the first layer of each type as slow."""
+    types = [type(layer) for layer in layers]
+    again = [types.index(kind) != i for i, kind in enumerate(types)]
+    marks = [(pytest.mark.slow,) if later else () for later in again]
+    return [pytest.param(layer, marks=m, id=repr(layer)) for layer, m in zip(layers, marks, strict=True)]

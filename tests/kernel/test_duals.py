@@ -9,7 +9,7 @@ from ntklab.finite._activations import PHI
 from ntklab.kernel import RULES, Carry, ImageValue, lower
 from ntklab.kernel._values import Sides
 from ntklab.spec import Dense, RectifiedMonomial, Serial, Sign
-from tests.kernel.activations import KINKED, QUADRATURE, SMOOTH
+from tests.kernel.activations import KINKED, QUADRATURE, SMOOTH, first_of_each_type
 from tests.oracles.gaussian_means import mean_products
 
 Z = (2.0, 2.0 - 1e-6, 1.5, 1.0, 0.5, 1e-6, 0.0)
@@ -59,7 +59,7 @@ def means(layer, s, z):
     return own, cov, distance, mean_products(slope, s[:, 0], s[:, 1], z)[0], own_slope
 
 
-@pytest.mark.parametrize("layer", [*KINKED, *SMOOTH, *QUADRATURE], ids=repr)
+@pytest.mark.parametrize("layer", first_of_each_type([*KINKED, *SMOOTH, *QUADRATURE]))
 def test_a_dual_is_the_mean_over_two_gaussians(layer):
     """Tolerances: 1e-12 in float64 and 2e-6 in float32 of the scale; the distance far better where it is small."""
     for dtype, tolerance in (("float64", 1e-12), ("float32", 2e-6)):
@@ -85,7 +85,7 @@ def test_a_dual_is_the_mean_over_two_gaussians(layer):
         assert (np.abs(got.tangent - tangent) <= tolerance * scale)[inside].all()
 
 
-@pytest.mark.parametrize("layer", [*KINKED, *SMOOTH, *QUADRATURE], ids=repr)
+@pytest.mark.parametrize("layer", first_of_each_type([*KINKED, *SMOOTH, *QUADRATURE]))
 def test_the_derivative_of_a_dual_in_the_covariance_is_its_tangent_factor(layer):
     """Price 1958: dF/dSigma = E[phi' phi']; a jump of phi makes an infinite one, defined as 0 at both ends."""
     v, d, _, z = grid("float64", VARIANCES[:4])

@@ -20,7 +20,7 @@ from ntklab.spec import (
     Serial,
     Sin,
 )
-from tests.kernel.activations import KINKED, SMOOTH
+from tests.kernel.activations import KINKED, SMOOTH, first_of_each_type
 from tests.oracles.neural_tangents_oracle import kernels
 
 pytestmark = pytest.mark.oracle
@@ -48,7 +48,7 @@ def compare(network, shape):
     np.testing.assert_allclose(got.ntk, ntk, rtol=1e-10, atol=1e-10 * np.abs(ntk).max())
 
 
-@pytest.mark.parametrize("layer", ACTIVATIONS, ids=repr)
+@pytest.mark.parametrize("layer", first_of_each_type(ACTIVATIONS))
 def test_dense_networks_agree_between_different_inputs(layer):
     W_std, b_std = stds(layer)
     dense = Dense(W_std=W_std, b_std=b_std)

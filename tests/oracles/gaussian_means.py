@@ -6,9 +6,9 @@ which everything is smooth: Gauss-Legendre in each sector and on short panels al
 
 import numpy as np
 
-_X, _W = np.polynomial.legendre.leggauss(40)
-_R, _V = np.polynomial.legendre.leggauss(12)
-_PANELS = np.linspace(0.0, 20.0, 41)
+_X, _W = np.polynomial.legendre.leggauss(24)
+_R, _V = np.polynomial.legendre.leggauss(10)
+_PANELS = np.linspace(0.0, 20.0, 25)
 
 
 def gaussian_pairs(std_x, std_y, z):
