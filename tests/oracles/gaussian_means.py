@@ -6,8 +6,8 @@ which everything is smooth: Gauss-Legendre in each sector and on short panels al
 
 import numpy as np
 
-_X, _W = np.polynomial.legendre.leggauss(24)
-_R, _V = np.polynomial.legendre.leggauss(10)
+_X, _W = np.polynomial.legendre.leggauss(36)
+_R, _V = np.polynomial.legendre.leggauss(14)
 _PANELS = np.linspace(0.0, 20.0, 25)
 
 
