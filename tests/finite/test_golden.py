@@ -46,5 +46,5 @@ def test_the_kernels_are_those_of_neural_tangents_for_every_treatment_of_outputs
         }
         for kernel, ours in found.items():
             theirs = golden[f"{kernel}/{outputs}"]
-            # float64: the largest difference seen was 4e-16 of the largest entry
-            np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-14 * np.abs(theirs).max())
+            # in float64, next to the largest entry: two orders of the same sums
+            np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-13 * np.abs(theirs).max())
