@@ -6,12 +6,11 @@ from dataclasses import replace
 from typing import Any
 
 from ntklab.errors import SpecError
-from ntklab.kernel._build import Builder, Place, has_own_weights
+from ntklab.kernel._build import Builder, Place
 from ntklab.kernel._plan import Window
 from ntklab.spec import (
     Activation,
     AvgPool,
-    Branching,
     Conv,
     Dense,
     Flatten,
@@ -86,19 +85,6 @@ def activation(kind: str) -> Any:
         )
 
     return lowering
-
-
-def add_branches(builder: Builder, layer: Branching, inputs: tuple[int, ...], at: Place) -> int:
-    """Add the sum of branches, all but one independent of the others."""
-    if sum(not has_own_weights(branch) for _, branch in layer.parts) > 1:
-        raise SpecError(
-            f"{type(layer).__name__} at {at.name} adds branches that do not end in weights of their "
-            f"own, so that their covariance has no closed form; let all but one end in a Dense() or "
-            f"Conv(...). Network: {at.network!r}"
-        )
-    gaussian, spatial = all(builder.gaussian[i] for i in inputs), builder.values[inputs[0]].spatial
-    key = ("sum", *inputs)
-    return builder.add(key, at, kind="sum", label="sum", inputs=inputs, spatial=spatial, gaussian=gaussian)
 
 
 def _weights(builder: Builder, layer: Dense | Conv, inputs: tuple[int, ...], at: Place, **op: Any) -> int:

@@ -8,7 +8,7 @@ from dataclasses import MISSING, fields, is_dataclass
 from typing import Any
 
 from ntklab.errors import SpecError
-from ntklab.spec import _activations, _linear, _structure
+from ntklab.spec import _activations, _attention, _linear, _recurrent, _structure
 from ntklab.spec._layer import Layer
 from ntklab.spec._structure import Serial
 
@@ -17,7 +17,7 @@ FORMAT = 1
 
 LAYERS: dict[str, type[Layer]] = {
     name: found
-    for module in (_activations, _linear, _structure)
+    for module in (_activations, _attention, _linear, _recurrent, _structure)
     for name, found in vars(module).items()
     if isinstance(found, type) and issubclass(found, Layer) and is_dataclass(found)
 }

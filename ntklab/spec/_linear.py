@@ -9,8 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ntklab.errors import SpecError
-from ntklab.spec._layer import Layer, Misfit, Shape, Weighted, check_flag, check_number, is_size
+from ntklab.spec._layer import Layer, Misfit, Shape, Weighted, check_flag, check_number, check_width
 from ntklab.spec._windows import Padding, settle_window, slid_shape
 
 
@@ -158,10 +157,8 @@ class Flatten(Layer):
 
 def check_weights(layer: Weighted) -> None:
     """Raise SpecError unless width, W_std, b_std and trainable make sense."""
-    name = type(layer).__name__
     check_flag(layer, "trainable")
-    if layer.width is not None and not is_size(layer.width):
-        raise SpecError(f"{name}: width is a positive integer or None, got {layer.width!r}.")
+    check_width(layer, "width")
     check_number(layer, "W_std", 0.0)
     if layer.b_std is not None:
         check_number(layer, "b_std", 0.0)
