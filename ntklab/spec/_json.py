@@ -19,7 +19,7 @@ LAYERS: dict[str, type[Layer]] = {
     name: found
     for module in (_activations, _attention, _linear, _recurrent, _structure)
     for name, found in vars(module).items()
-    if isinstance(found, type) and issubclass(found, Layer) and is_dataclass(found)
+    if isinstance(found, type) and issubclass(found, Layer) and is_dataclass(found) and found.__name__ == name
 }
 """Every layer by its name: the dataclasses of these modules."""
 
@@ -72,6 +72,8 @@ def _pack(value: Any) -> Any:
     if isinstance(value, Layer):
         packed = {f.name: _pack(getattr(value, f.name)) for f in fields(value)}  # pyright: ignore[reportArgumentType]
         return {"layer": type(value).__name__, **packed}
+    if callable(value):
+        raise SpecError(f"A network with a function of yours, {value!r}, has no JSON and cannot be stored.")
     if isinstance(value, tuple):
         return [_pack(inner) for inner in value]
     return value
