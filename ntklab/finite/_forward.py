@@ -10,6 +10,7 @@ from jaxtyping import Array, Float
 
 from ntklab.finite._activations import PHI
 from ntklab.finite._linear import LINEAR, Finite
+from ntklab.finite._positions import POSITIONS
 from ntklab.spec import Branching, Layer, Parallel, Residual, Serial, join
 
 Weights = Mapping[str, Mapping[str, Array]]
@@ -26,6 +27,7 @@ def _sum(_: Layer, weights: Mapping[str, Array], outs: list[Float[Array, "n ..."
 
 LAYERS: dict[type[Layer], Finite] = {
     **LINEAR,
+    **POSITIONS,
     **{layer: Finite(partial(_phi, phi)) for layer, phi in PHI.items()},
     Parallel: Finite(_sum),
     Residual: Finite(_sum),

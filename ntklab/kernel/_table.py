@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from ntklab import spec
+from ntklab.kernel import _lower_linear as linear
 from ntklab.kernel import _lowerings as lowerings
 from ntklab.kernel._build import Lowering
 from ntklab.kernel._relu import ReluDual
 from ntklab.kernel._rule import Rule
 from ntklab.kernel._rule_activation import ActivationRule, Dual
 from ntklab.kernel._rule_linear import Conv, Dense, Sum
+from ntklab.kernel._rule_normalisation import Dropout, LayerNorm
 from ntklab.kernel._rule_pool import Flatten, Pool
+from ntklab.kernel._rule_positions import Index, Mix, Scale
+from ntklab.kernel._rule_weights import Local, Weights
 from ntklab.spec import Activation, Layer
 
 DUALS: dict[type[Activation], tuple[str, Dual]] = {
@@ -17,19 +21,44 @@ DUALS: dict[type[Activation], tuple[str, Dual]] = {
 }
 """Activation -> kind of operation, and its dual."""
 
+_LINEAR = (
+    Conv(),
+    Dense(),
+    Dropout(),
+    Flatten(),
+    Index(),
+    LayerNorm(),
+    Local(),
+    Mix(),
+    Pool(),
+    Scale(),
+    Sum(),
+    Weights(),
+)
+
 RULES: dict[str, Rule] = {
-    **{rule.kind: rule for rule in (Conv(), Dense(), Flatten(), Pool(), Sum())},
+    **{rule.kind: rule for rule in _LINEAR},
     **{kind: ActivationRule(kind, dual) for kind, dual in DUALS.values()},
 }
 """Kind of operation -> rule."""
 
 LOWERINGS: dict[type[Layer], Lowering] = {
-    spec.AvgPool: lowerings.avg_pool,
-    spec.Conv: lowerings.conv,
-    spec.Dense: lowerings.dense,
-    spec.Flatten: lowerings.flatten,
-    spec.GlobalAvgPool: lowerings.global_avg_pool,
-    spec.Identity: lowerings.identity,
+    spec.Aggregate: linear.aggregate,
+    spec.AvgPool: linear.avg_pool,
+    spec.Conv: linear.conv,
+    spec.ConvLocal: linear.conv_local,
+    spec.ConvTranspose: linear.conv_transpose,
+    spec.Dense: linear.dense,
+    spec.DotGeneral: linear.dot_general,
+    spec.Dropout: linear.dropout,
+    spec.Flatten: linear.flatten,
+    spec.GlobalAvgPool: linear.global_avg_pool,
+    spec.GlobalSumPool: linear.global_sum_pool,
+    spec.Identity: linear.identity,
+    spec.ImageResize: linear.resize,
+    spec.Index: linear.index,
+    spec.LayerNorm: linear.layer_norm,
+    spec.SumPool: linear.sum_pool,
     spec.Parallel: lowerings.add_branches,
     spec.Residual: lowerings.add_branches,
     **{layer: lowerings.activation(kind) for layer, (kind, _) in DUALS.items()},

@@ -2,6 +2,9 @@
 
 from ntklab.spec import zoo as zoo
 from ntklab.spec._activations import Relu as Relu
+from ntklab.spec._convolutions import Conv as Conv
+from ntklab.spec._convolutions import ConvLocal as ConvLocal
+from ntklab.spec._convolutions import ConvTranspose as ConvTranspose
 from ntklab.spec._json import from_json as from_json
 from ntklab.spec._json import stable_hash as stable_hash
 from ntklab.spec._json import to_json as to_json
@@ -11,11 +14,18 @@ from ntklab.spec._layer import Layer as Layer
 from ntklab.spec._layer import Misfit as Misfit
 from ntklab.spec._layer import Shape as Shape
 from ntklab.spec._layer import Weighted as Weighted
-from ntklab.spec._linear import AvgPool as AvgPool
-from ntklab.spec._linear import Conv as Conv
 from ntklab.spec._linear import Dense as Dense
 from ntklab.spec._linear import Flatten as Flatten
-from ntklab.spec._linear import GlobalAvgPool as GlobalAvgPool
+from ntklab.spec._normalisation import Dropout as Dropout
+from ntklab.spec._normalisation import LayerNorm as LayerNorm
+from ntklab.spec._pooling import AvgPool as AvgPool
+from ntklab.spec._pooling import GlobalAvgPool as GlobalAvgPool
+from ntklab.spec._pooling import GlobalSumPool as GlobalSumPool
+from ntklab.spec._pooling import SumPool as SumPool
+from ntklab.spec._positions import Aggregate as Aggregate
+from ntklab.spec._positions import DotGeneral as DotGeneral
+from ntklab.spec._positions import ImageResize as ImageResize
+from ntklab.spec._positions import Index as Index
 from ntklab.spec._shapes import Step as Step
 from ntklab.spec._shapes import infer_shapes as infer_shapes
 from ntklab.spec._shapes import join as join
@@ -24,6 +34,9 @@ from ntklab.spec._structure import Identity as Identity
 from ntklab.spec._structure import Parallel as Parallel
 from ntklab.spec._structure import Residual as Residual
 from ntklab.spec._structure import Serial as Serial
+from ntklab.spec._windows import AnyPadding as AnyPadding
 from ntklab.spec._windows import Padding as Padding
+from ntklab.spec._windows import axis_paddings as axis_paddings
+from ntklab.spec._windows import transposed_padding as transposed_padding
 from ntklab.spec._windows import window_output_size as window_output_size
 from ntklab.spec._windows import window_padding as window_padding

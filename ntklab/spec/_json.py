@@ -8,7 +8,7 @@ from dataclasses import MISSING, fields, is_dataclass
 from typing import Any
 
 from ntklab.errors import SpecError
-from ntklab.spec import _activations, _linear, _structure
+from ntklab.spec import _activations, _convolutions, _linear, _normalisation, _pooling, _positions, _structure
 from ntklab.spec._layer import Layer
 from ntklab.spec._structure import Serial
 
@@ -17,7 +17,7 @@ FORMAT = 1
 
 LAYERS: dict[str, type[Layer]] = {
     name: found
-    for module in (_activations, _linear, _structure)
+    for module in (_activations, _convolutions, _linear, _normalisation, _pooling, _positions, _structure)
     for name, found in vars(module).items()
     if isinstance(found, type) and issubclass(found, Layer) and is_dataclass(found)
 }
@@ -70,11 +70,17 @@ def stable_hash(network: Layer) -> str:
 
 def _pack(value: Any) -> Any:
     if isinstance(value, Layer):
-        packed = {f.name: _pack(getattr(value, f.name)) for f in fields(value)}  # pyright: ignore[reportArgumentType]
+        known = fields(value)  # pyright: ignore[reportArgumentType]
+        packed = {f.name: _pack(getattr(value, f.name)) for f in known if not _unsaid(f, getattr(value, f.name))}
         return {"layer": type(value).__name__, **packed}
     if isinstance(value, tuple):
         return [_pack(inner) for inner in value]
     return value
+
+
+def _unsaid(field: Any, value: Any) -> bool:
+    """Whether a field is left out, so that networks keep their hash when their layers get new ones."""
+    return field.metadata.get("later", False) and value == field.default
 
 
 def _unpack(value: Any) -> Any:

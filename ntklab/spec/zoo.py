@@ -6,8 +6,10 @@ from typing import Literal
 
 from ntklab.errors import SpecError
 from ntklab.spec._activations import Relu
+from ntklab.spec._convolutions import Conv
 from ntklab.spec._layer import Layer
-from ntklab.spec._linear import AvgPool, Conv, Dense, Flatten, GlobalAvgPool
+from ntklab.spec._linear import Dense, Flatten
+from ntklab.spec._pooling import AvgPool, GlobalAvgPool
 from ntklab.spec._structure import Serial
 
 Pooling = Literal["none", "gap"]
