@@ -27,7 +27,7 @@ def activation(kind: str) -> Any:
             inputs=inputs,
             spatial=builder.values[x].spatial,
             gaussian=False,
-            numbers=[(name, getattr(layer, name)) for name in layer.numbers],
+            numbers=layer.numbers,
             options=layer.options,
         )
 

@@ -77,19 +77,21 @@ class Activation(Layer):
 
     def __post_init__(self) -> None:
         """Check the arguments."""
-        for name in self.numbers:
+        for name, _ in self.numbers:
             check_number(self, name)
 
     @property
-    def numbers(self) -> tuple[str, ...]:
-        """Names of its learnable numbers."""
-        return tuple(f.name for f in fields(self) if f.type in ("float", float))  # pyright: ignore[reportArgumentType]
+    def numbers(self) -> tuple[tuple[str, float], ...]:
+        """Its learnable numbers."""
+        found = (f.name for f in fields(self) if f.type in ("float", float))  # pyright: ignore[reportArgumentType]
+        return tuple((name, getattr(self, name)) for name in found)
 
     @property
     def options(self) -> tuple[tuple[str, Any], ...]:
-        """The other arguments, by name."""
+        """The other arguments."""
+        learned = {name for name, _ in self.numbers}
         names = (f.name for f in fields(self))  # pyright: ignore[reportArgumentType]
-        return tuple((name, getattr(self, name)) for name in names if name not in self.numbers)
+        return tuple((name, getattr(self, name)) for name in names if name not in learned)
 
 
 class Branching(Layer):
