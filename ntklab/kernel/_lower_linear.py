@@ -1,24 +1,20 @@
-"""What linear layers become in a plan: one short function each; the list of them is in ``_table.py``."""
+"""What layers without weights become in a plan: one short function each; the list of them is in ``_table.py``."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from ntklab.errors import SpecError
 from ntklab.kernel._build import Builder, Place
+from ntklab.kernel._lower_weights import Inputs, spatial_of, window_label
 from ntklab.kernel._plan import Window
 from ntklab.kernel._rule_positions import Factor, Matrix, Resize
 from ntklab.spec import (
     Aggregate,
     AvgPool,
-    Conv,
-    ConvLocal,
-    ConvTranspose,
-    Dense,
     DotGeneral,
     Dropout,
     Flatten,
@@ -33,58 +29,10 @@ from ntklab.spec import (
     window_padding,
 )
 
-Inputs = tuple[int, ...]
-
 
 def identity(builder: Builder, layer: Identity, inputs: Inputs, at: Place) -> int:
     """Add nothing."""
     return inputs[0]
-
-
-def dense(builder: Builder, layer: Dense, inputs: Inputs, at: Place) -> int:
-    """Add a dense layer."""
-    return _weights(builder, layer, inputs, at, "dense", label="Dense")
-
-
-def conv(builder: Builder, layer: Conv, inputs: Inputs, at: Place) -> int:
-    """Add a convolution; grouped ones do not mix channels, which matters to what may follow."""
-    assert isinstance(layer.strides, tuple)
-    window = Window(layer.window, layer.strides, "VALID")
-    steps = layer.dilation
-    plain = isinstance(layer.padding, str) and steps is None
-    if isinstance(layer.padding, str):
-        window = replace(window, padding=layer.padding)
-    else:
-        window = replace(window, amounts=layer.padding)
-    if isinstance(steps, tuple):
-        window = replace(window, dilation=steps)
-    like_any_other = layer.groups == 1 or (layer.groups != "depthwise" and builder.alike[inputs[0]])
-    return _weights(
-        builder,
-        layer,
-        inputs,
-        at,
-        "conv" if plain else "weights",
-        label=_label(layer),
-        window=window,
-        gaussian=like_any_other,
-        alike=layer.groups == 1 or builder.alike[inputs[0]],
-    )
-
-
-def conv_transpose(builder: Builder, layer: ConvTranspose, inputs: Inputs, at: Place) -> int:
-    """Add a convolution of what has zeros between its positions."""
-    assert isinstance(layer.strides, tuple)
-    ones = (1,) * len(layer.window)
-    window = Window(layer.window, ones, layer.padding, spread=layer.strides, amounts=layer.amounts())
-    return _weights(builder, layer, inputs, at, "weights", label=_label(layer), window=window)
-
-
-def conv_local(builder: Builder, layer: ConvLocal, inputs: Inputs, at: Place) -> int:
-    """Add a convolution with weights of its own at every position."""
-    assert isinstance(layer.strides, tuple)
-    window = Window(layer.window, layer.strides, layer.padding)
-    return _weights(builder, layer, inputs, at, "local", label=_label(layer), window=window)
 
 
 def avg_pool(builder: Builder, layer: AvgPool, inputs: Inputs, at: Place) -> int:
@@ -97,7 +45,7 @@ def avg_pool(builder: Builder, layer: AvgPool, inputs: Inputs, at: Place) -> int
 def sum_pool(builder: Builder, layer: SumPool, inputs: Inputs, at: Place) -> int:
     """Add a pooling of windows times their size."""
     mean = _pool(builder, layer, inputs, at)
-    return _scale(builder, layer, mean, at, math.prod(layer.window))
+    return _times(builder, layer, mean, at, math.prod(layer.window))
 
 
 def global_avg_pool(builder: Builder, layer: GlobalAvgPool, inputs: Inputs, at: Place) -> int:
@@ -113,7 +61,7 @@ def global_avg_pool(builder: Builder, layer: GlobalAvgPool, inputs: Inputs, at: 
 def global_sum_pool(builder: Builder, layer: GlobalSumPool, inputs: Inputs, at: Place) -> int:
     """Add a pooling whose window is everything, times the number of positions."""
     count = math.prod(builder.values[inputs[0]].spatial)
-    return _scale(builder, layer, global_avg_pool(builder, GlobalAvgPool(), inputs, at), at, count)
+    return _times(builder, layer, global_avg_pool(builder, GlobalAvgPool(), inputs, at), at, count)
 
 
 def flatten(builder: Builder, layer: Flatten, inputs: Inputs, at: Place) -> int:
@@ -146,7 +94,7 @@ def index(builder: Builder, layer: Index, inputs: Inputs, at: Place) -> int:
 def resize(builder: Builder, layer: ImageResize, inputs: Inputs, at: Place) -> int:
     """Add an interpolation, axis by axis."""
     before = builder.values[inputs[0]].spatial
-    sizes = zip(before, _spatial(layer, at), strict=True)
+    sizes = zip(before, spatial_of(layer, at), strict=True)
     factors = (
         Factor((axis,), (m,), Resize(m, n, layer.method, layer.antialias))
         for axis, (n, m) in enumerate(sizes)
@@ -168,7 +116,7 @@ def dot_general(builder: Builder, layer: DotGeneral, inputs: Inputs, at: Place) 
     """Add the product: a number, or the matrix that unit vectors show."""
     constant = layer.constant
     if isinstance(constant, float):
-        return _scale(builder, layer, inputs[0], at, constant)
+        return _times(builder, layer, inputs[0], at, constant)
     before = builder.values[inputs[0]].spatial
     axes = tuple(range(len(before)))
     units = np.eye(math.prod(before)).reshape((*before, -1))
@@ -210,52 +158,6 @@ def dropout(builder: Builder, layer: Dropout, inputs: Inputs, at: Place) -> int:
     return _positions(builder, layer, inputs, at, "dropout", label="Dropout", options=options, gaussian=False)
 
 
-def _weights(
-    builder: Builder,
-    layer: Dense | Conv | ConvTranspose | ConvLocal,
-    inputs: Inputs,
-    at: Place,
-    kind: str,
-    *,
-    gaussian: bool = True,
-    alike: bool = True,
-    **op: Any,
-) -> int:
-    numbers = [("W_std", layer.W_std)] + ([] if layer.b_std is None else [("b_std", layer.b_std)])
-    fan_in = _fan_in(builder, layer, at)
-    if fan_in is not None:
-        kind, op["options"] = "local" if kind == "local" else "weights", (("fan_in", fan_in),)
-    return builder.add(
-        (replace(layer, width=None), fan_in, *inputs),
-        at,
-        kind=kind,
-        inputs=inputs,
-        spatial=_spatial(layer, at),
-        gaussian=gaussian,
-        alike=alike,
-        numbers=numbers,
-        trainable=layer.trainable,
-        **op,
-    )
-
-
-def _fan_in(builder: Builder, layer: Dense | Conv | ConvTranspose | ConvLocal, at: Place) -> float | None:
-    """Return how many inputs a unit has before widening, where the tangent kernel depends on it."""
-    if layer.parameterization == "ntk" or not (layer.trainable and builder.tangents):
-        return None
-    channels = at.input_shape[-1]
-    if isinstance(layer, Conv) and layer.groups == "depthwise":
-        channels = 1
-    if channels is None:
-        raise SpecError(
-            f"{layer!r} at {at.name}: under the standard parameterisation the NTK grows with the number of channels "
-            f"that enter, so the layer before must have a width. Network: {at.network!r}"
-        )
-    groups = layer.groups if isinstance(layer, Conv) and isinstance(layer.groups, int) else 1
-    taps = 1 if isinstance(layer, Dense) else math.prod(layer.window)
-    return taps * channels / groups / layer.s[0]
-
-
 def _pool(builder: Builder, layer: AvgPool | SumPool, inputs: Inputs, at: Place) -> int:
     assert isinstance(layer.strides, tuple)
     (x,) = inputs
@@ -264,9 +166,9 @@ def _pool(builder: Builder, layer: AvgPool | SumPool, inputs: Inputs, at: Place)
         ("pool", x, window),
         at,
         kind="pool",
-        label=_label(layer),
+        label=window_label(layer),
         inputs=inputs,
-        spatial=_spatial(layer, at),
+        spatial=spatial_of(layer, at),
         gaussian=builder.gaussian[x],
         window=window,
     )
@@ -278,7 +180,7 @@ def _positions(
     """Add an operation without weights, which leaves Gaussian values Gaussian unless told otherwise."""
     (x,) = inputs
     gaussian = gaussian and builder.gaussian[x]
-    return builder.add((layer, x), at, kind=kind, inputs=inputs, spatial=_spatial(layer, at), gaussian=gaussian, **op)
+    return builder.add((layer, x), at, kind=kind, inputs=inputs, spatial=spatial_of(layer, at), gaussian=gaussian, **op)
 
 
 def _mix(builder: Builder, layer: Layer, inputs: Inputs, at: Place, factors: tuple[Factor, ...]) -> int:
@@ -288,11 +190,11 @@ def _mix(builder: Builder, layer: Layer, inputs: Inputs, at: Place, factors: tup
     return _positions(builder, layer, inputs, at, "mix", label=type(layer).__name__, options=options)
 
 
-def _scale(builder: Builder, layer: Layer, x: int, at: Place, factor: float) -> int:
+def _times(builder: Builder, layer: Layer, x: int, at: Place, factor: float) -> int:
     return builder.add(
-        ("scale", factor, x),
+        ("times", factor, x),
         at,
-        kind="scale",
+        kind="times",
         label=f"times {factor:g}",
         inputs=(x,),
         spatial=builder.values[x].spatial,
@@ -312,17 +214,6 @@ def _mean_inside(builder: Builder, layer: AvgPool, x: int) -> tuple[Factor, ...]
         inside = ((np.arange(n) >= starts) & (np.arange(n) < starts + k)).astype(np.float64)
         factors.append(Factor((axis,), (len(starts),), Matrix.of(inside / inside.sum(axis=1, keepdims=True))))
     return tuple(factors)
-
-
-def _spatial(layer: Layer, at: Place) -> tuple[int, ...]:
-    return tuple(n for n in layer.output_shape(at.input_shape)[:-1] if n is not None)
-
-
-def _label(layer: Conv | ConvTranspose | ConvLocal | AvgPool | SumPool) -> str:
-    assert isinstance(layer.strides, tuple)
-    strides = "" if set(layer.strides) == {1} else "/" + "x".join(map(str, layer.strides))
-    padding = layer.padding if isinstance(layer.padding, str) else "padded"
-    return f"{type(layer).__name__} {'x'.join(map(str, layer.window))}{strides} {padding}"
 
 
 def _whole(builder: Builder, x: int) -> dict[str, Any]:

@@ -122,10 +122,10 @@ class Index(Linear):
         return a[(slice(None),) * lead + words * GROUPS[carry]]
 
 
-class Scale(Linear):
+class Times(Linear):
     """A constant factor, squared in ``op.options``."""
 
-    kind = "scale"
+    kind = "times"
 
     def map(self, op: Op, a: Float[Array, "..."], carry: Carry, learned: Learned) -> Float[Array, "..."]:
         """Multiply."""

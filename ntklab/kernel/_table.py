@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ntklab import spec
 from ntklab.kernel import _lower_linear as linear
+from ntklab.kernel import _lower_weights as weights
 from ntklab.kernel import _lowerings as lowerings
 from ntklab.kernel._build import Lowering
 from ntklab.kernel._relu import ReluDual
@@ -12,7 +13,7 @@ from ntklab.kernel._rule_activation import ActivationRule, Dual
 from ntklab.kernel._rule_linear import Conv, Dense, Sum
 from ntklab.kernel._rule_normalisation import Dropout, LayerNorm
 from ntklab.kernel._rule_pool import Flatten, Pool
-from ntklab.kernel._rule_positions import Index, Mix, Scale
+from ntklab.kernel._rule_positions import Index, Mix, Times
 from ntklab.kernel._rule_weights import Local, Weights
 from ntklab.spec import Activation, Layer
 
@@ -31,8 +32,8 @@ _LINEAR = (
     Local(),
     Mix(),
     Pool(),
-    Scale(),
     Sum(),
+    Times(),
     Weights(),
 )
 
@@ -45,10 +46,10 @@ RULES: dict[str, Rule] = {
 LOWERINGS: dict[type[Layer], Lowering] = {
     spec.Aggregate: linear.aggregate,
     spec.AvgPool: linear.avg_pool,
-    spec.Conv: linear.conv,
-    spec.ConvLocal: linear.conv_local,
-    spec.ConvTranspose: linear.conv_transpose,
-    spec.Dense: linear.dense,
+    spec.Conv: weights.conv,
+    spec.ConvLocal: weights.conv_local,
+    spec.ConvTranspose: weights.conv_transpose,
+    spec.Dense: weights.dense,
     spec.DotGeneral: linear.dot_general,
     spec.Dropout: linear.dropout,
     spec.Flatten: linear.flatten,

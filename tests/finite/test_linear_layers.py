@@ -24,7 +24,7 @@ from ntklab.spec import (
     Relu,
     Serial,
 )
-from tests.linear_cases import LAYERS, SHAPE, conv
+from tests.linear_cases import LAYERS, SHAPE
 from tests.oracles import linear_numpy
 
 FIRST = Conv(2, width=8, padding="SAME", W_std=1.2, b_std=0.2)
@@ -99,7 +99,9 @@ def test_the_same_input_keeps_its_mask_in_every_batch():
     whole, parts = empirical_ntk(net, params, x), empirical_ntk(net, params, x, x, batch=2)
     np.testing.assert_allclose(whole, parts, rtol=1e-12)
     hidden = network(Serial(Dense(16), Dropout(0.5)), (5,), dtype="float64")
-    dropped = np.asarray(hidden.apply(Params({"0": params.trainable["0"]}, params.frozen), np.ones((2, 5)) * [[1], [2]]))
+    dropped = np.asarray(
+        hidden.apply(Params({"0": params.trainable["0"]}, params.frozen), np.ones((2, 5)) * [[1], [2]])
+    )
     assert not np.array_equal(dropped[0] == 0, dropped[1] == 0)
 
 
@@ -130,8 +132,9 @@ def test_a_transposed_convolution_reads_what_its_formula_says(size, window, stri
 
 
 def test_groups_are_convolutions_of_their_own():
-    layer, alone = Conv(2, 6, groups=2, dilation=(1, 2), padding=((1, 0), (0, 3))), Conv(
-        2, 3, dilation=(1, 2), padding=((1, 0), (0, 3))
+    layer, alone = (
+        Conv(2, 6, groups=2, dilation=(1, 2), padding=((1, 0), (0, 3))),
+        Conv(2, 3, dilation=(1, 2), padding=((1, 0), (0, 3))),
     )
     W, x = draw(2, 2, 2, 6), draw(2, 3, 4, 4)
     both = network(Serial(layer, Index((0, 0))), (3, 4, 4), dtype="float64").apply(Params({"0": {"W": W}}, {}), x)
@@ -151,7 +154,7 @@ def test_a_norm_leaves_mean_zero_and_variance_one():
 
 def test_positions_are_mapped_by_the_matrices_of_the_oracle():
     """Through the identity: what a layer makes of unit vectors."""
-    for name, layer in {**LAYERS, "one pixel": Index((0, -1)), "conv": conv(1)}.items():
+    for name, layer in {**LAYERS, "one pixel": Index((0, -1))}.items():
         if type(layer).__name__ not in ("AvgPool", "SumPool", "Index", "DotGeneral", "Aggregate", "ImageResize"):
             continue
         units = np.eye(12).reshape((12, 3, 4, 1))
