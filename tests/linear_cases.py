@@ -81,6 +81,7 @@ def network(name, pooled):
 ENDS = {
     "dropout": Serial(conv(2), Relu(), Dropout(0.7), conv(1), Relu(), GlobalAvgPool(), Dense()),
     "dropout at the end": Serial(conv(2), Relu(), Flatten(), Dense(), Relu(), Dropout(0.6), Dense(b_std=0.1)),
+    "dropout, flattened": Serial(conv(2), Relu(), Flatten(), Dropout(0.7), Dense(), Relu(), Dense()),
     "dropout without activation": Serial(conv(2), Dropout(0.5), AvgPool(2), Flatten()),
     "dropout, test": Serial(conv(2), Relu(), Dropout(0.7, "test"), Flatten(), Dense()),
     "depthwise separable": Serial(conv(2), conv(2, padding="SAME", groups="depthwise"), conv(1), Relu(), Flatten()),
@@ -88,7 +89,8 @@ ENDS = {
     "global sum": Serial(conv(2), Relu(), GlobalSumPool(), Dense(W_std=0.3)),
     "one pixel": Serial(conv(2), Relu(), Index((-1, 0)), Dense(), Relu(), Dense()),
     "all contracted": Serial(conv(2), Relu(), DotGeneral(_rng.normal(size=(2, 3)), ((0, 1), (0, 1))), Dense()),
-    "made positions": Serial(Dense(), DotGeneral(_rng.normal(size=(2, 3))), Relu(), Index((..., 0)), GlobalAvgPool()),
+    # without an activation between: what it makes is collinear, where correlations lose half their digits
+    "made positions": Serial(Dense(), Relu(), DotGeneral(_rng.normal(size=(3, 3))), conv(2), Relu(), GlobalAvgPool()),
     "linear": Serial(
         ConvTranspose(2, strides=2),
         LayerNorm((0, 1, 2)),

@@ -42,9 +42,11 @@ def _dot_general(layer: DotGeneral, weights: Weights, x: Batch) -> Batch:
 
 def _aggregate(layer: Aggregate, weights: Weights, x: Batch) -> Batch:
     over = layer.over(x.shape[1:-1])
-    tails = range(len(over))
-    y = jnp.tensordot(jnp.asarray(layer.adjacency, x.dtype), x, (tails, [1 + a for a in over]), precision=PRECISION)
-    return jnp.moveaxis(y, tuple(tails), tuple(1 + a for a in over))
+    tails = tuple(range(len(over)))
+    y = jnp.tensordot(
+        jnp.asarray(layer.adjacency, x.dtype), x, (tails, tuple(1 + a for a in over)), precision=PRECISION
+    )
+    return jnp.moveaxis(y, tails, tuple(1 + a for a in over))
 
 
 def _resize(layer: ImageResize, weights: Weights, x: Batch) -> Batch:

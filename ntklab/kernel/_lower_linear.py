@@ -77,7 +77,6 @@ def flatten(builder: Builder, layer: Flatten, inputs: Inputs, at: Place) -> int:
         label="Flatten",
         inputs=inputs,
         gaussian=False,
-        alike=False,
         **_whole(builder, x),
     )
 
@@ -129,7 +128,9 @@ def dot_general(builder: Builder, layer: DotGeneral, inputs: Inputs, at: Place) 
     free = right + left if layer.constant_first else left + right
     product = np.einsum(np.asarray(constant), others, units, names, [*layer.batch[0], *free, names[-1]])
     matrix = Matrix.of(product.reshape((-1, units.shape[-1])))
-    return _mix(builder, layer, inputs, at, (Factor(axes, product.shape[:-1], matrix),))
+    factors = (Factor(axes, product.shape[:-1], matrix),)
+    # channels that Flatten made of positions are of many distributions, and a grouped convolution could follow now
+    return _mix(builder, layer, inputs, at, factors, alike=builder.alike[inputs[0]] and bool(before))
 
 
 def layer_norm(builder: Builder, layer: LayerNorm, inputs: Inputs, at: Place) -> int:
@@ -183,11 +184,11 @@ def _positions(
     return builder.add((layer, x), at, kind=kind, inputs=inputs, spatial=spatial_of(layer, at), gaussian=gaussian, **op)
 
 
-def _mix(builder: Builder, layer: Layer, inputs: Inputs, at: Place, factors: tuple[Factor, ...]) -> int:
+def _mix(builder: Builder, layer: Layer, inputs: Inputs, at: Place, factors: tuple[Factor, ...], **op: Any) -> int:
     if not factors:
         return inputs[0]
     options = (("read", builder.values[inputs[0]].spatial), ("factors", factors))
-    return _positions(builder, layer, inputs, at, "mix", label=type(layer).__name__, options=options)
+    return _positions(builder, layer, inputs, at, "mix", label=type(layer).__name__, options=options, **op)
 
 
 def _times(builder: Builder, layer: Layer, x: int, at: Place, factor: float) -> int:

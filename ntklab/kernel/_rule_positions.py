@@ -24,7 +24,7 @@ from ntklab.kernel._plan import Carry, Op
 from ntklab.kernel._rule import Learned, Needs
 from ntklab.kernel._rule_linear import GROUPS, Linear
 from ntklab.kernel._rule_pool import Pool
-from ntklab.kernel._values import Sides
+from ntklab.kernel._values import ImageValue, Sides
 
 
 @dataclass(frozen=True)
@@ -91,6 +91,16 @@ class Mix(Pool):
         every = Sides(sides.left, sides.right, Carry.ALL, sides.block)
         left, right = every.both(lambda value: _on_one(op, value.variance))
         return mapped + (p - q) * (left - right)
+
+    def image(
+        self, op: Op, reads: Sequence[Sides], learned: Learned, within: Float[Array, "b *P"] | None
+    ) -> ImageValue:
+        """Return variances and distances of the sums; what had no positions had no distance to itself."""
+        (side,) = reads
+        if side.carry is Carry.NUMBER and side.left is not None:
+            own = side.left._replace(distance=jnp.zeros_like(side.left.variance))
+            reads = [side._replace(left=own, right=own)]
+        return super().image(op, reads, learned, within)
 
     def variance(self, op: Op, reads: Sequence[Sides], learned: Learned) -> Float[Array, "b *P"]:
         """Return the variances of the sums, but for what is lost to distances within."""

@@ -35,7 +35,7 @@ BEHIND = {
     "global sum": GlobalSumPool(),
     "one pixel": Index((0, -1)),
 }
-QUICK = ("explicit padding", "transpose, CIRCULAR", "local, CIRCULAR", "standard, local", "dropout", "depthwise")
+QUICK = ("explicit padding", "standard, local", "dropout", "depthwise")
 
 
 def spec_of(name):
@@ -69,15 +69,15 @@ def sampled(net, x, count):
         return f @ f.T / outputs, ntk / outputs
 
     keys = jax.random.split(jax.random.key(1), count)
-    return [np.asarray(k) for k in jax.jit(lambda keys: jax.lax.map(kernels, keys, batch_size=50))(keys)]
+    return [np.asarray(k) for k in jax.jit(lambda keys: jax.lax.map(kernels, keys))(keys)]
 
 
 @pytest.mark.parametrize("name", list(lanes()))
 def test_the_mean_over_networks_is_the_exact_kernel(name):
     spec, x = spec_of(name), draw(3, *SHAPE)
     narrow = name in BEHIND
-    net = network(spec, SHAPE, width=8 if narrow else 512, outputs=4, dtype="float64")
-    for samples, exact in zip(sampled(net, x, 3000 if narrow else 60), linear_numpy.gram(spec, x), strict=True):
+    net = network(spec, SHAPE, width=8 if narrow else 512, outputs=2, dtype="float64")
+    for samples, exact in zip(sampled(net, x, 2000 if narrow else 60), linear_numpy.gram(spec, x), strict=True):
         error = samples.std(axis=0, ddof=1) / np.sqrt(len(samples))
         assert (error < 0.05 * np.abs(exact).max()).all(), "too few samples to tell anything"
         z = np.abs(samples.mean(axis=0) - exact) / np.maximum(error, 1e-12)
@@ -86,7 +86,7 @@ def test_the_mean_over_networks_is_the_exact_kernel(name):
 
 def test_the_error_falls_like_the_root_of_the_number_of_networks():
     spec, x = spec_of("dropout"), draw(3, *SHAPE)
-    nngp, _ = sampled(network(spec, SHAPE, outputs=4, dtype="float64"), x, 3200)
+    nngp, _ = sampled(network(spec, SHAPE, outputs=2, dtype="float64"), x, 3200)
     exact, _ = linear_numpy.gram(spec, x)
     few, many = (np.sqrt(np.mean((nngp.reshape((-1, n, 3, 3)).mean(axis=1) - exact) ** 2)) for n in (10, 160))
     assert 3 < few / many < 5.5  # by 4, the root of 16

@@ -96,6 +96,7 @@ def _arc_cosine(K, vx, vy, itself):
     if itself:
         np.fill_diagonal(c, 1)
     c = np.clip(c, -1, 1)
+    c[1 - c < 8 * np.finfo(c.dtype).eps] = 1  # equal vectors at other positions, such as a bias alone
     pi = 4 * np.arctan(np.ones((), c.dtype))
     angle = np.arccos(c)
     return norms * (c * (pi - angle) + np.sqrt(1 - c * c)) / (2 * pi), (pi - angle) / (2 * pi)
@@ -199,8 +200,9 @@ def _DotGeneral(layer, state):
 
 
 def _Aggregate(layer, state):
-    k = len(layer.axis)
-    where = np.moveaxis(np.arange(_count(state.spatial)).reshape(state.spatial), layer.axis, range(k))
+    axis = range(len(state.spatial)) if layer.axis is None else layer.axis
+    k = len(axis)
+    where = np.moveaxis(np.arange(_count(state.spatial)).reshape(state.spatial), axis, range(k))
     nodes = where.shape[:k]
     where = where.reshape((_count(nodes), -1))
     edges = np.asarray(layer.adjacency, state.xy.dtype).reshape((_count(nodes), _count(nodes)))  # [tail, head]
