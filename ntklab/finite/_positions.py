@@ -42,11 +42,9 @@ def _dot_general(layer: DotGeneral, weights: Weights, x: Batch) -> Batch:
 
 def _aggregate(layer: Aggregate, weights: Weights, x: Batch) -> Batch:
     over = layer.over(x.shape[1:-1])
-    tails = tuple(range(len(over)))
-    y = jnp.tensordot(
-        jnp.asarray(layer.adjacency, x.dtype), x, (tails, tuple(1 + a for a in over)), precision=PRECISION
-    )
-    return jnp.moveaxis(y, tails, tuple(1 + a for a in over))
+    tails, axes = tuple(range(len(over))), tuple(1 + axis for axis in over)
+    y = jnp.tensordot(jnp.asarray(layer.adjacency, x.dtype), x, (tails, axes), precision=PRECISION)
+    return jnp.moveaxis(y, tails, axes)
 
 
 def _resize(layer: ImageResize, weights: Weights, x: Batch) -> Batch:
