@@ -139,7 +139,7 @@ class Network:
         """Standard deviations at the start, laid out like the weights."""
         layers = {step.path: step.layer for step in infer_shapes(self.spec, self.input_shape)}
 
-        def stds(path: str, leaves: Mapping[str, Any]) -> dict[str, float]:
+        def stds(path: str, leaves: Mapping[str, Any]) -> dict[str, Any]:
             found = LAYERS[type(layers[path])].stds(layers[path], {name: leaf.shape for name, leaf in leaves.items()})
             return {name: found.get(name, 1.0) for name in leaves}
 

@@ -32,7 +32,7 @@ def _dot_general(layer: DotGeneral, weights: Weights, x: Batch) -> Batch:
     first, second = (constant, x) if layer.constant_first else (x, constant)
     contract, batch = (x_contract, c_contract), (x_batch, c_batch)
     if layer.constant_first:
-        contract, batch = contract[::-1], batch[::-1]
+        contract, batch = (c_contract, x_contract), (c_batch, x_batch)
     y = lax.dot_general(first, second, (contract, batch), precision=PRECISION)
     # inputs and channels are the first and the last free axis of x, wherever those stand
     free = x.ndim - len(x_contract) - len(x_batch)

@@ -40,7 +40,8 @@ class Matrix:
     def of(cls, values: np.ndarray) -> Matrix:
         """Return a matrix of float64 numbers."""
         data = np.ascontiguousarray(values, np.float64).tobytes()
-        return cls(*values.shape, data, hashlib.sha256(data).hexdigest())
+        rows, columns = values.shape
+        return cls(rows, columns, data, hashlib.sha256(data).hexdigest())
 
     def array(self, dtype: np.dtype) -> Float[Array, "rows columns"]:
         """Return the numbers."""

@@ -101,7 +101,7 @@ def _settled_amounts(name: str, padding: object, axes: int) -> tuple[tuple[int, 
         raise SpecError(
             f"{name}: explicit padding is a pair of integers >= 0 for each of its {axes} axes, got {padding!r}."
         )
-    return tuple((before, after) for before, after in pairs)
+    return tuple((int(pair[0]), int(pair[1])) for pair in pairs)
 
 
 def slid_shape(window: tuple[int, ...], strides: object, padding: AnyPadding, shape: Shape) -> tuple[int, ...]:
