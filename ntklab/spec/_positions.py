@@ -222,7 +222,7 @@ class Aggregate(Layer):
     --------
     >>> from ntklab.spec import Aggregate
     >>> Aggregate.from_edges([(0, 1), (1, 2), (2, 1)], nodes=3)
-    Aggregate(((0.0, 1.0, 0.0), (0.0, 0.0, 1.0), (0.0, 1.0, 0.0)))
+    Aggregate(((0.0, 1.0, 0.0), (0.0, 0.0, 1.0), (0.0, 1.0, 0.0)), axis=(0,))
     """
 
     positional: ClassVar[str] = "adjacency"
