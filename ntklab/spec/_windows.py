@@ -95,13 +95,12 @@ def settle_dilation(layer: Layer) -> None:
 
 def _settled_amounts(name: str, padding: object, axes: int) -> tuple[tuple[int, int], ...]:
     assert isinstance(padding, tuple | list)
-    pairs = tuple(tuple(pair) if isinstance(pair, tuple | list) else () for pair in padding)
-    fits = all(len(pair) == 2 and all(n == 0 or is_size(n) for n in pair) for pair in pairs)
-    if len(pairs) != axes or not fits:
+    pairs = [tuple(pair) for pair in padding if isinstance(pair, tuple | list) and len(pair) == 2]
+    if not len(pairs) == len(padding) == axes or not all(n == 0 or is_size(n) for pair in pairs for n in pair):
         raise SpecError(
             f"{name}: explicit padding is a pair of integers >= 0 for each of its {axes} axes, got {padding!r}."
         )
-    return tuple((int(pair[0]), int(pair[1])) for pair in pairs)
+    return tuple((pair[0], pair[1]) for pair in pairs)
 
 
 def slid_shape(window: tuple[int, ...], strides: object, padding: AnyPadding, shape: Shape) -> tuple[int, ...]:
