@@ -41,7 +41,8 @@ TABLE = {
     "spec": room("errors"),
     "data": room("errors", "numpy jaxtyping sklearn PIL"),
     "kernel": room("errors _core spec", JAX),
-    "finite": room("errors _core spec", f"{JAX} diffrax"),  # never kernel or engine: it is their oracle
+    # never kernel or engine: it is their oracle; scipy: Lanczos on products with the tangent kernel
+    "finite": room("errors _core spec", f"{JAX} scipy diffrax optax equinox flax"),
     "engine": room("errors _core spec kernel", f"{JAX} numba llvmlite"),
     "gram": room("errors _core engine", f"{JAX} tensorstore dask distributed"),
     "solve": room("errors _core", f"{ARRAYS} jax"),  # jax: products sharded over devices and processes
@@ -59,6 +60,8 @@ OPTIONAL = frozenset(
         "sklearn",
         "matplotlib",
         "diffrax",
+        "equinox",
+        "flax",
         "optax",
         "PIL",
         "numba",

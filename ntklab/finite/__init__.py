@@ -1,11 +1,32 @@
-"""Real networks of finite width from the same specs: the independent check of every kernel here."""
+"""Functions and networks of finite width: empirical kernels of any model, and the independent check of every kernel."""
 
-from ntklab.finite._empirical import empirical_nngp as empirical_nngp
+from ntklab.finite._axes import Outputs as Outputs
+from ntklab.finite._costs import MethodName as MethodName
+from ntklab.finite._costs import NtkCosts as NtkCosts
+from ntklab.finite._costs import ntk_costs as ntk_costs
 from ntklab.finite._empirical import empirical_ntk as empirical_ntk
+from ntklab.finite._linearise import linearise as linearise
+from ntklab.finite._linearise import taylor_expand as taylor_expand
+from ntklab.finite._model import Function as Function
+from ntklab.finite._models import PureModel as PureModel
+from ntklab.finite._models import from_equinox as from_equinox
+from ntklab.finite._models import from_linen as from_linen
+from ntklab.finite._models import from_nnx as from_nnx
+from ntklab.finite._monte_carlo import KernelMean as KernelMean
+from ntklab.finite._monte_carlo import MonteCarlo as MonteCarlo
+from ntklab.finite._monte_carlo import monte_carlo as monte_carlo
+from ntklab.finite._monte_carlo import monte_carlo_stream as monte_carlo_stream
 from ntklab.finite._network import DType as DType
 from ntklab.finite._network import Network as Network
 from ntklab.finite._network import Params as Params
 from ntklab.finite._network import network as network
+from ntklab.finite._nngp import empirical_nngp as empirical_nngp
+from ntklab.finite._products import NtkSpectrum as NtkSpectrum
+from ntklab.finite._products import ntk_product as ntk_product
+from ntklab.finite._products import ntk_spectrum as ntk_spectrum
+from ntklab.finite._products import parameter_gram_product as parameter_gram_product
+from ntklab.finite._train_sgd import train_sgd as train_sgd
 from ntklab.finite._training import train_flow as train_flow
 from ntklab.finite._training import train_gd as train_gd
+from ntklab.finite._trajectory import Loss as Loss
 from ntklab.finite._trajectory import Trajectory as Trajectory

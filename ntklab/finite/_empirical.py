@@ -1,222 +1,206 @@
-"""Kernels of one finite network: its tangent kernel and the covariance estimate of its outputs."""
+"""The tangent kernel of one function at one point of its parameters, block by block."""
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Iterator
-from typing import Literal
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import jax
-import jax.numpy as jnp
 import numpy as np
+from jax.tree_util import Partial
 from jaxtyping import Array, Float, PyTree, Shaped
 
+from ntklab._core import progress_bar
 from ntklab.errors import InputError
-from ntklab.finite._forward import Weights
-from ntklab.finite._linear import PRECISION
-from ntklab.finite._network import Network, Params, as_inputs
+from ntklab.finite._axes import Axes, Outputs, blocks, mirror
+from ntklab.finite._costs import MethodName, NtkCosts, settle
+from ntklab.finite._methods import BY_JACOBIAN, BY_VECTORS, Method
+from ntklab.finite._model import Function, Model, as_model
+from ntklab.finite._network import Network
+from ntklab.finite._structure import BY_STRUCTURE
 
-# Two Jacobians of this size are alive at a time; larger blocks were no faster on a CPU.
-JACOBIAN_BYTES = 2**28
-MOST_ROWS = 128
+_METHODS = {"jacobian": BY_JACOBIAN, "vector": BY_VECTORS, "structured": BY_STRUCTURE}
 
 
 def empirical_ntk(
-    network: Network,
-    params: Params,
+    f: Network | Function,
+    params: PyTree[Array],
     x1: Shaped[Array | np.ndarray, "n1 ..."],
     x2: Shaped[Array | np.ndarray, "n2 ..."] | None = None,
     *,
+    outputs: Outputs = "mean",
+    method: Literal["auto", "jacobian", "vector", "structured"] = "auto",
     batch: int | None = None,
-    outputs: Literal["mean", "full"] = "mean",
-) -> Float[np.ndarray, "n1 n2"] | Float[np.ndarray, "n1 n2 O O"]:
-    r"""Return the tangent kernel of one network at one point of its parameters.
+    output_batch: int | None = None,
+    by_leaf: bool = False,
+    progress: bool = False,
+) -> Float[np.ndarray, "n1 n2 ..."]:
+    r"""Return the tangent kernel of any function, or of one of our networks, at one point of its parameters.
 
-    .. math:: \Theta_{oo'}(x, x') = \sum_{\theta \text{ trainable}}
+    .. math:: \Theta_{oo'}(x, x') = \sum_{\theta}
               \frac{\partial f_o(x)}{\partial\theta} \frac{\partial f_{o'}(x')}{\partial\theta}
-
-    Computed by writing out the Jacobians of ``batch`` inputs at a time and contracting them: slow and
-    hard to get wrong, as an oracle should be.
 
     Parameters
     ----------
-    network : Network
-    params : Params
-        Only the trainable part is differentiated.
-    x1, x2 : array, (n, *input_shape)
+    f : Network or function
+        ``f(params, x)``: pure, inputs of shape (n, ...) to real outputs of shape (n, ...), each row by itself: rows
+        are given to it one at a time, so a batch normalisation must use stored statistics. Give the same function
+        each time: a new one is compiled anew. :func:`from_equinox`, :func:`from_nnx` and :func:`from_linen` make one.
+    params : pytree of floating arrays of one dtype; of a Network, its Params
+        Everything in it is differentiated (of Params, the trainable part). Let ``f`` close over the rest.
+    x1, x2 : array, (n, ...)
         ``x2=None`` stands for ``x1``: then half the blocks are computed, and the result equals its
         transpose bit for bit.
+    outputs : {"mean", "trace", "diagonal", "full"}, or a tuple of them, one per output axis
+        ``"mean"``, the default, is the trace over outputs divided by their number: what tends to the NTK of infinite
+        width, where outputs do not mix. ``"diagonal"`` keeps an output axis once (o = o'), ``"full"`` twice.
+    method : {"auto", "jacobian", "vector", "structured"}
+        See Notes. ``"auto"``, the default, takes the least counted work; :func:`ntk_costs` tells which that is.
+        A method asked for by name is used, or refused.
     batch : int, optional
-        Inputs per block. Memory is 2 x batch x ``network.num_trainable`` numbers (for ``"full"``, times
-        the number of outputs). Default: as many, 1 to 128, as keep one Jacobian below 256 MiB.
-    outputs : {"mean", "full"}
-        ``"mean"``, the default, is the trace over outputs divided by their number: what tends to the
-        NTK of infinite width, where outputs do not mix. ``"full"`` keeps both output axes.
+        Inputs per block.
+    output_batch : int, optional
+        Outputs pulled back at once.
+    by_leaf : bool
+        One array of the parameters at a time: memory for derivatives falls from all parameters to the
+        largest array; forward passes are repeated for each and compiled for each. Not for ``"structured"``, which
+        has no need of it.
+    progress : bool
+        Show a bar of blocks.
 
     Returns
     -------
-    numpy array, (n1, n2) or (n1, n2, O, O)
-        In the dtype of the network. The derivative of ReLU at 0 is taken as 0.
+    numpy array, (n1, n2, ...)
+        In the dtype of the parameters. After the axes of inputs: those of ``"diagonal"``, then those of ``"full"``
+        twice, each group in the order of the outputs. The derivative of ReLU at 0 is taken as 0.
 
     Raises
     ------
     InputError
-        Arrays or options that do not fit the network.
+        Arrays, function or options that do not fit.
 
     Notes
     -----
-    Cost: for each output ``n1 + n1 n2 / batch`` forward and backward passes (half of the second term
-    for ``x2=None``) and ``2 n1 n2 num_trainable`` operations; ``"full"`` contracts the square of the
-    number of outputs.
+    ``"jacobian"`` writes out the derivatives of a block and contracts them. ``"vector"`` pulls an output at x' back to
+    a direction in the parameters and pushes the outputs at x along it: no two Jacobians meet, and it wins where
+    outputs are many and parameters are shared by few positions. ``"structured"`` finds the parameters that
+    are the matrix W of one product y = h W, or the filters of one convolution, and contracts
+    activations h and cotangents :math:`\delta` of the P positions,
+
+    .. math:: \Theta_W = \sum_{pq} (h_p \cdot h'_q)\, (\delta_p \cdot \delta'_q),
+
+    or, where that is less work, the derivatives of this layer alone. All other parameters (biases, scales,
+    embeddings, weights used twice or inside a scan) it differentiates as they are.
+
+    Memory: ``ntk_costs(...).bytes``, for given batches or for the default ones, the largest that keep a block
+    below 256 MiB; parameters, inputs and the kernel itself come on top.
 
     References
     ----------
     Jacot, Gabriel, Hongler 2018, "Neural Tangent Kernel"; Novak, Sohl-Dickstein, Schoenholz 2022,
-    "Fast Finite Width Neural Tangent Kernel", section 3.1 (Jacobian contraction).
+    "Fast Finite Width Neural Tangent Kernel", for the three methods.
 
     Examples
     --------
     >>> import jax
-    >>> from ntklab.finite import empirical_ntk, network
-    >>> from ntklab.spec import Dense
-    >>> net = network(Dense(W_std=2.0), (2,))
-    >>> x = jax.numpy.eye(2)
-    >>> empirical_ntk(net, net.init(jax.random.key(0)), x).round(3)  # linear: W_std^2 x . x' / 2
-    array([[2., 0.],
-           [0., 2.]], dtype=float32)
+    >>> from ntklab.finite import empirical_ntk
+    >>> def f(params, x):
+    ...     return x @ params["W"] + params["b"]
+    >>> params = {"W": jax.numpy.ones((2, 1)), "b": jax.numpy.zeros(())}
+    >>> empirical_ntk(f, params, jax.numpy.eye(2)).tolist()  # x . x' + 1
+    [[2.0, 1.0], [1.0, 2.0]]
     """
-    if outputs not in ("mean", "full"):
-        raise InputError(f'outputs is "mean" or "full", got {outputs!r}.')
-    a = as_inputs(network, x1, "x1")
-    b = a if x2 is None else as_inputs(network, x2, "x2")
-    count = network.output_width
-    units = jnp.eye(count, dtype=network.dtype)
-    # "mean" takes one output at a time, so that memory does not grow with their number.
-    cotangents = [units] if outputs == "full" else [units[o : o + 1] for o in range(count)]
-    kept = len(cotangents[0])
-    rows = _batch(network, batch, kept)
-    kernel = np.zeros((len(a), kept, len(b), kept), network.dtype)
-    for cotangent in cotangents if network.num_trainable else ():
-        for i in _blocks(len(a), rows):
-            left = _jacobian(network, params, a[i], cotangent)
-            for j in _blocks(len(b), rows):
-                if x2 is not None or j.start > i.start:
-                    kernel[i, :, j] += np.asarray(_contract(left, _jacobian(network, params, b[j], cotangent)))
-                elif j.start == i.start:
-                    kernel[i, :, j] += np.asarray(_contract(left, left))
-    if x2 is None:
-        kernel = _mirror(kernel)
-    if outputs == "mean":
-        return kernel[:, 0, :, 0] / count
-    return np.ascontiguousarray(kernel.transpose(0, 2, 1, 3))
+    kernel = prepare(
+        f, params, x1, x2, outputs, method, batch=batch, output_batch=output_batch, by_leaf=by_leaf, progress=progress
+    )
+    return kernel(params)
 
 
-def empirical_nngp(
-    network: Network,
-    params: Params,
+def prepare(
+    f: Network | Function,
+    params: PyTree[Array],
     x1: Shaped[Array | np.ndarray, "n1 ..."],
-    x2: Shaped[Array | np.ndarray, "n2 ..."] | None = None,
+    x2: Shaped[Array | np.ndarray, "n2 ..."] | None,
+    outputs: Outputs,
+    method: str,
     *,
     batch: int | None = None,
-) -> Float[np.ndarray, "n1 n2"]:
-    r"""Return one network's estimate of its NNGP kernel, :math:`\frac1O \sum_o f_o(x) f_o(x')`.
+    output_batch: int | None = None,
+    by_leaf: bool = False,
+    progress: bool = False,
+) -> Callable[[PyTree[Array]], Float[np.ndarray, "n1 n2 ..."]]:
+    """Check, count and choose; return the kernel as a function of parameters like these."""
+    _, a, b, axes, costs = settle(f, params, x1, x2, outputs, batch, output_batch, by_leaf)
+    name = _choose(method, costs, by_leaf)
+    rows, together = costs.batch[name], costs.output_batch[name]
 
-    An estimate by one sample per output: its standard error is about ``sqrt(2 / O)`` of the diagonal.
-    Ask :func:`network` for many ``outputs``, or average over many ``params``.
+    def kernel(params: PyTree[Array]) -> Float[np.ndarray, "n1 n2 ..."]:
+        model = as_model(f, params)
+        parts = _leaves(model) if by_leaf or not model.size else [(model.f, model.params)]
+        return axes.finish(_kernel(_METHODS[name], parts, a, b, axes, rows, together, model.dtype, progress))
 
-    Parameters
-    ----------
-    network : Network
-    params : Params
-        Straight from ``network.init``: a trained network's outputs are no draws of the prior.
-    x1, x2 : array, (n, *input_shape)
-        ``x2=None`` stands for ``x1``; the result then equals its transpose bit for bit.
-    batch : int, optional
-        Inputs per forward pass, 128 unless given.
-
-    Returns
-    -------
-    numpy array, (n1, n2)
-        In the dtype of the network.
-
-    Raises
-    ------
-    InputError
-        Arrays or options that do not fit the network.
-
-    Examples
-    --------
-    >>> import jax
-    >>> from ntklab.finite import empirical_nngp, network
-    >>> from ntklab.spec import Dense
-    >>> net = network(Dense(W_std=2.0), (2,), outputs=4000)
-    >>> empirical_nngp(net, net.init(jax.random.key(0)), jax.numpy.ones((1, 2))).round(0)  # 2^2 * 2 / 2
-    array([[4.]], dtype=float32)
-    """
-    rows = MOST_ROWS if batch is None else _check_batch(batch)
-    a = _outputs(network, params, as_inputs(network, x1, "x1"), rows)
-    if x2 is not None:
-        return a @ _outputs(network, params, as_inputs(network, x2, "x2"), rows).T / network.output_width
-    upper = np.triu(a @ a.T) / network.output_width
-    return upper + np.triu(upper, 1).T
+    return kernel
 
 
-@functools.partial(jax.jit, static_argnames="network")
-def _jacobian(
-    network: Network, params: Params, x: Float[Array, "n ..."], cotangents: Float[Array, "S O"]
-) -> PyTree[Float[Array, "n S ..."]]:
-    """Derivatives of ``S`` combinations of outputs with respect to every trainable leaf."""
-
-    def of_one(single: Float[Array, "..."]) -> PyTree[Float[Array, "S ..."]]:
-        def output(trainable: Weights) -> Float[Array, "O"]:
-            return network.apply(Params(trainable, params.frozen), single[None])[0]
-
-        _, pull_back = jax.vjp(output, params.trainable)
-        return jax.vmap(lambda c: pull_back(c)[0])(cotangents)
-
-    return jax.vmap(of_one)(x)
-
-
-@jax.jit
-def _contract(left: PyTree[Float[Array, "n S ..."]], right: PyTree[Float[Array, "m S ..."]]) -> Float[Array, "n S m S"]:
-    def product(a: Float[Array, "n S ..."], b: Float[Array, "m S ..."]) -> Float[Array, "nS mS"]:
-        flat_a, flat_b = (j.reshape(j.shape[0] * j.shape[1], -1) for j in (a, b))
-        return jnp.matmul(flat_a, flat_b.T, precision=PRECISION)
-
-    (n, s), (m, _) = (jax.tree.leaves(j)[0].shape[:2] for j in (left, right))
-    parts = jax.tree.leaves(jax.tree.map(product, left, right))
-    return functools.reduce(jnp.add, parts).reshape(n, s, m, s)
+def _choose(method: str, costs: NtkCosts, by_leaf: bool) -> MethodName:
+    if method == "auto":
+        return costs.best
+    if method not in _METHODS:
+        raise InputError(f'method is "auto", "jacobian", "vector" or "structured", got {method!r}.')
+    if method == "structured" and by_leaf:
+        raise InputError('by_leaf is for "jacobian" and "vector": "structured" never holds all derivatives.')
+    if method == "structured" and not costs.structured:
+        raise InputError(
+            "No parameter of this function is the matrix of one product or the filters of one convolution, so there "
+            'is no structure to use. Take "auto", "jacobian" or "vector".'
+        )
+    return method  # pyright: ignore[reportReturnType]
 
 
-@functools.partial(jax.jit, static_argnames="network")
-def _forward(network: Network, params: Params, x: Float[Array, "n ..."]) -> Float[Array, "n O"]:
-    return network.apply(params, x)
+def _kernel(
+    method: Method,
+    parts: list[tuple[Partial, Any]],
+    a: Shaped[Array, "n1 ..."],
+    b: Shaped[Array, "n2 ..."] | None,
+    axes: Axes,
+    rows: int,
+    outputs: int,
+    dtype: np.dtype[Any],
+    progress: bool,
+) -> Float[np.ndarray, "n1 n2 D F F"]:
+    _, diagonal, full = axes.table.shape
+    n1, n2 = len(a), len(a if b is None else b)
+    kernel = np.zeros((n1, n2, diagonal, full, full), dtype)
+    work = list(itertools.product(parts, axes.portions(outputs), blocks(n1, rows)))
+    for (f, params), portion, i in progress_bar(work, unit="row of blocks", show=progress):
+        left = method.left(f, params, a[i], portion.left)
+        for j in blocks(n2, rows):
+            if b is None and j.start < i.start:
+                continue
+            mirrored = b is None and i == j and portion.rows == portion.columns
+            if mirrored and method.left is method.right:
+                right = left
+            else:
+                right = method.right(f, params, a[j] if b is None else b[j], portion.right)
+            block = method.pair(f, params, left, right, portion.total)
+            kernel[i, j, portion.diagonal, portion.rows, portion.columns] += np.asarray(block)
+    return mirror(kernel) if b is None else kernel
 
 
-def _outputs(network: Network, params: Params, x: Float[Array, "n ..."], rows: int) -> Float[np.ndarray, "n O"]:
-    blocks = [np.asarray(_forward(network, params, x[i])) for i in _blocks(len(x), rows)]
-    return np.concatenate([np.zeros((0, network.output_width), network.dtype), *blocks])
+def _leaves(model: Model) -> list[tuple[Partial, Any]]:
+    """Return the model as a function of each of its arrays, the others held."""
+    leaves, tree = jax.tree.flatten(model.params)
+    return [(Partial(_OneLeaf(tree, i), model.f, leaves), leaf) for i, leaf in enumerate(leaves)]
 
 
-def _mirror(kernel: Float[np.ndarray, "n S n S"]) -> Float[np.ndarray, "n S n S"]:
-    n, s = kernel.shape[:2]
-    upper = np.triu(kernel.reshape(n * s, n * s))
-    return (upper + np.triu(upper, 1).T).reshape(n, s, n, s)
+@dataclass(frozen=True)
+class _OneLeaf:
+    """A function of one array of the parameters; equal ones are equal functions."""
 
+    tree: Any
+    place: int
 
-def _blocks(n: int, rows: int) -> Iterator[slice]:
-    for start in range(0, n, rows):
-        yield slice(start, min(start + rows, n))
-
-
-def _batch(network: Network, batch: int | None, kept: int) -> int:
-    if batch is not None:
-        return _check_batch(batch)
-    per_row = max(network.num_trainable * kept * np.dtype(network.dtype).itemsize, 1)
-    return min(max(JACOBIAN_BYTES // per_row, 1), MOST_ROWS)
-
-
-def _check_batch(batch: int) -> int:
-    if not isinstance(batch, int) or isinstance(batch, bool) or batch < 1:
-        raise InputError(f"batch is a positive integer or None, got {batch!r}.")
-    return batch
+    def __call__(self, f: Partial, leaves: list[Array], leaf: Array, x: Array) -> Array:
+        return f(jax.tree.unflatten(self.tree, [*leaves[: self.place], leaf, *leaves[self.place + 1 :]]), x)

@@ -3,32 +3,34 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import diffrax
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jax.tree_util import Partial
+from jaxtyping import Array, Float, Shaped
 
 from ntklab.errors import SolveError
-from ntklab.finite._forward import Weights
-from ntklab.finite._network import Network, Params
-from ntklab.finite._trajectory import evaluate, loss
+from ntklab.finite._model import Model
+from ntklab.finite._trajectory import evaluate
 
 
 def integrate(
-    network: Network,
-    params: Params,
-    x: Float[Array, "n ..."],
-    y: Float[Array, "n O"],
+    model: Model,
+    x: Shaped[Array, "n ..."],
+    y: Float[Array, "n ..."],
     times: Float[np.ndarray, "T"],
-    x_test: Float[Array, "m ..."],
+    x_test: Shaped[Array, "m ..."],
     *,
+    loss: Callable[[Array, Array], Array],
     rtol: float,
     atol: float,
     max_steps: int,
-) -> tuple[tuple[Float[np.ndarray, "T n O"], Float[np.ndarray, "T m O"]], Params, int]:
+) -> tuple[tuple[Float[np.ndarray, "T n ..."], Float[np.ndarray, "T m ..."]], Any, int]:
     """Return the outputs on training and test inputs at ``times``, the last parameters, and the steps taken.
 
     Raises
@@ -36,45 +38,46 @@ def integrate(
     SolveError
         ``max_steps`` were not enough, or the integration broke down.
     """
-    if times[-1] == 0 or not params.trainable:  # nothing moves, and diffrax wants an interval
-        outputs = evaluate(network, params, x, x_test)
+    if times[-1] == 0 or not model.size:  # nothing moves, and diffrax wants an interval
+        outputs = evaluate(model.f, model.params, x, x_test)
         train, test = (np.repeat(np.asarray(output)[None], len(times), axis=0) for output in outputs)
-        return (train, test), params, 0
+        return (train, test), model.params, 0
     # Time in the dtype of the parameters: they are multiplied, and nothing here promotes dtypes.
-    when = jnp.asarray(times, network.dtype)
+    when = jnp.asarray(times, model.dtype)
     # diffrax bounds the root mean square over parameters; the root of their number makes that a sum.
-    tolerances = jnp.asarray([rtol, atol / math.sqrt(network.num_trainable)], network.dtype)
-    solution = _solve(network, params, x, y, when, x_test, tolerances, max_steps)
+    tolerances = jnp.asarray([rtol, atol / math.sqrt(model.size)], model.dtype)
+    solution = _solve(model.f, model.params, x, y, when, x_test, tolerances, loss, max_steps)
     _check(solution, times, rtol, max_steps)
     assert solution.ys is not None
     (train, test), moved = solution.ys
-    last = jax.tree.map(lambda start, by: start + by[0], params.trainable, moved)
+    last = jax.tree.map(lambda start, by: start + by[0], model.params, moved)
     steps = int(solution.stats["num_steps"])
-    return (np.asarray(train), np.asarray(test)), Params(last, params.frozen), steps
+    return (np.asarray(train), np.asarray(test)), last, steps
 
 
-@partial(jax.jit, static_argnames=("network", "max_steps"))
+@partial(jax.jit, static_argnames=("loss", "max_steps"))
 def _solve(
-    network: Network,
-    params: Params,
-    x: Float[Array, "n ..."],
-    y: Float[Array, "n O"],
+    f: Partial,
+    params: Any,
+    x: Shaped[Array, "n ..."],
+    y: Float[Array, "n ..."],
     times: Float[Array, "T"],
-    x_test: Float[Array, "m ..."],
+    x_test: Shaped[Array, "m ..."],
     tolerances: Float[Array, "2"],
+    loss: Callable[[Array, Array], Array],
     max_steps: int,
 ) -> diffrax.Solution:
     # The state is how far the parameters have moved: in a wide network that is little next to their
     # values, so tolerances relative to the values would say nothing about the outputs.
-    def at(moved: Weights) -> Params:
-        return Params(jax.tree.map(jnp.add, params.trainable, moved), params.frozen)
+    def at(moved: Any) -> Any:
+        return jax.tree.map(jnp.add, params, moved)
 
-    def velocity(t: object, moved: Weights, args: None) -> Weights:
-        slope = jax.grad(lambda by: loss(network, at(by), x, y))(moved)
+    def velocity(t: object, moved: Any, args: None) -> Any:
+        slope = jax.grad(lambda by: loss(f(at(by), x), y))(moved)
         return jax.tree.map(jnp.negative, slope)
 
-    def outputs(t: object, moved: Weights, args: None) -> tuple[Float[Array, "n O"], Float[Array, "m O"]]:
-        return evaluate(network, at(moved), x, x_test)
+    def outputs(t: object, moved: Any, args: None) -> tuple[Float[Array, "n ..."], Float[Array, "m ..."]]:
+        return evaluate(f, at(moved), x, x_test)
 
     # Outputs at every time, parameters at the last only: T copies of a wide network would not fit.
     records = diffrax.SaveAt(
@@ -86,7 +89,7 @@ def _solve(
         t0=jnp.zeros((), times.dtype),
         t1=times[-1],
         dt0=None,
-        y0=jax.tree.map(jnp.zeros_like, params.trainable),
+        y0=jax.tree.map(jnp.zeros_like, params),
         saveat=records,
         stepsize_controller=diffrax.PIDController(rtol=tolerances[0], atol=tolerances[1]),
         max_steps=max_steps,
@@ -98,7 +101,7 @@ def _check(solution: diffrax.Solution, times: Float[np.ndarray, "T"], rtol: floa
     if bool(solution.result == diffrax.RESULTS.successful):
         return
     assert solution.ys is not None
-    reached = np.isfinite(np.asarray(solution.ys[0][0])).all(axis=(1, 2)).sum()
+    reached = np.isfinite(np.asarray(solution.ys[0][0])).reshape(len(times), -1).all(axis=1).sum()
     progress = f"{reached} of {len(times)} times were reached (the last asked for is {times[-1]:g})"
     if bool(solution.result == diffrax.RESULTS.max_steps_reached):
         raise SolveError(
@@ -106,6 +109,5 @@ def _check(solution: diffrax.Solution, times: Float[np.ndarray, "T"], rtol: floa
             f"earlier, or loosen rtol={rtol:g}: along the jumps of ReLU's derivative, steps shrink with it."
         )
     raise SolveError(
-        f"Gradient flow broke down: {progress}. Loosen rtol={rtol:g} or use a float64 network. "
-        f"diffrax says: {solution.result}"
+        f"Gradient flow broke down: {progress}. Loosen rtol={rtol:g} or use float64. diffrax says: {solution.result}"
     )

@@ -1,37 +1,41 @@
-"""Training a finite network on squares: gradient flow and plain gradient descent, with one loss."""
+"""Training any function: gradient flow and plain gradient descent."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.tree_util import Partial
 from jaxtyping import Array, Float, Shaped
 
 from ntklab.errors import InputError, MissingExtraError, SolveError
-from ntklab.finite._forward import Weights
-from ntklab.finite._network import Network, Params
+from ntklab.finite._model import Function, as_model, restore
+from ntklab.finite._network import Network
 from ntklab.finite._trajectory import (
+    Loss,
     Trajectory,
     check_count,
     check_data,
     check_positive,
     check_times,
     evaluate,
-    loss,
+    settle_loss,
 )
 
 
 def train_flow(
-    network: Network,
-    params: Params,
+    f: Network | Function,
+    params: Any,
     x: Shaped[Array | np.ndarray, "n ..."],
     y: Shaped[Array | np.ndarray, "n ..."],
     times: Sequence[float] | Float[np.ndarray, "T"],
     *,
     x_test: Shaped[Array | np.ndarray, "m ..."] | None = None,
+    loss: Loss = "squared",
     rtol: float = 1e-4,
     atol: float = 1e-5,
     max_steps: int = 100_000,
@@ -50,15 +54,21 @@ def train_flow(
 
     Parameters
     ----------
-    network : Network
-    params : Params
-        Where to start. Only the trainable part moves.
-    x : array, (n, *input_shape)
-    y : array, (n, O); (n,) will do for one output
+    f : Network or function
+        As for :func:`empirical_ntk`; but here all rows are given to it at once.
+    params : pytree of arrays
+        Where to start. Of a Network's Params, only the trainable part moves.
+    x : array, (n, ...)
+    y : array, (n, ...)
+        Targets of the shape of the outputs; (n,) will do for one output.
     times : sequence of float, (T,)
         When to record: at least one, increasing, none negative. 0 records the start.
-    x_test : array, (m, *input_shape), optional
+    x_test : array, (m, ...), optional
         Further inputs to record the outputs on.
+    loss : {"squared", "cross-entropy"} or function
+        ``"squared"`` is L above; ``"cross-entropy"`` is :math:`-\sum_i \sum_c y_{ic} \log \mathrm{softmax}_c(f(x_i))`
+        with probabilities ``y``; a function of outputs and targets returns a scalar, and takes ``y`` in any form.
+        Sums over inputs, as here, keep time what it is; a mean over n is slower by n.
     rtol, atol : float
         Tolerances of one step on the distance that the parameters have *moved*: the error of all of
         them together (2-norm) stays below about ``rtol * distance + atol``, whatever the width.
@@ -71,7 +81,7 @@ def train_flow(
     Returns
     -------
     Trajectory
-        As numpy arrays in the dtype of the network. Parameters are kept for the last time only.
+        As numpy arrays in the dtype of the outputs. Parameters are kept for the last time only.
 
     Raises
     ------
@@ -115,28 +125,31 @@ def train_flow(
             "train_flow integrates with diffrax, which is not installed: pip install 'ntklab[flow]'. "
             "train_gd does without."
         ) from None
-    inputs, targets, tests = check_data(network, params, x, y, x_test)
+    model = as_model(f, params)
+    inputs, targets, tests = check_data(model, x, y, x_test, loss)
     when = check_times(times)
     for name, value in (("rtol", rtol), ("atol", atol)):
         check_positive(name, value)
-    if rtol < np.finfo(network.dtype).eps:
-        raise InputError(f"rtol={rtol:g} is finer than {network.dtype} resolves; use a float64 network.")
+    if rtol < jnp.finfo(model.dtype).eps:
+        raise InputError(f"rtol={rtol:g} is finer than {model.dtype} resolves; use float64.")
     check_count("max_steps", max_steps)
+    criterion = settle_loss(loss)
     (train, test), trained, count = integrate(
-        network, params, inputs, targets, when, tests, rtol=rtol, atol=atol, max_steps=max_steps
+        model, inputs, targets, when, tests, loss=criterion, rtol=rtol, atol=atol, max_steps=max_steps
     )
-    return Trajectory(when, train, None if x_test is None else test, trained, count)
+    return Trajectory(when, train, None if x_test is None else test, restore(model, trained), count)
 
 
 def train_gd(
-    network: Network,
-    params: Params,
+    f: Network | Function,
+    params: Any,
     x: Shaped[Array | np.ndarray, "n ..."],
     y: Shaped[Array | np.ndarray, "n ..."],
     learning_rate: float,
     steps: int,
     *,
     x_test: Shaped[Array | np.ndarray, "m ..."] | None = None,
+    loss: Loss = "squared",
     record_every: int | None = None,
 ) -> Trajectory:
     r"""Train by full-batch gradient descent, :math:`\theta \leftarrow \theta - \eta \nabla L`.
@@ -148,24 +161,30 @@ def train_gd(
 
     Parameters
     ----------
-    network : Network
-    params : Params
-        Where to start. Only the trainable part moves.
-    x : array, (n, *input_shape)
-    y : array, (n, O); (n,) will do for one output
+    f : Network or function
+        As for :func:`empirical_ntk`; but here all rows are given to it at once.
+    params : pytree of arrays
+        Where to start. Of a Network's Params, only the trainable part moves.
+    x : array, (n, ...)
+    y : array, (n, ...)
+        Targets of the shape of the outputs; (n,) will do for one output.
     learning_rate : float
         Stable below ``2 / lambda_max``, ``lambda_max`` the largest eigenvalue of
         :func:`empirical_ntk` on ``x``.
     steps : int
-    x_test : array, (m, *input_shape), optional
+    x_test : array, (m, ...), optional
         Further inputs to record the outputs on.
+    loss : {"squared", "cross-entropy"} or function
+        ``"squared"`` is L above; ``"cross-entropy"`` is :math:`-\sum_i \sum_c y_{ic} \log \mathrm{softmax}_c(f(x_i))`
+        with probabilities ``y``; a function of outputs and targets returns a scalar, and takes ``y`` in any form.
+        Sums over inputs, as here, keep time what it is; a mean over n is slower by n.
     record_every : int, optional
         Record after so many steps each. The start and the end always are; by default nothing else is.
 
     Returns
     -------
     Trajectory
-        As numpy arrays in the dtype of the network.
+        As numpy arrays in the dtype of the outputs.
 
     Raises
     ------
@@ -190,18 +209,19 @@ def train_gd(
     >>> float(before / after)
     8.00
     """
-    inputs, targets, tests = check_data(network, params, x, y, x_test)
+    model = as_model(f, params)
+    inputs, targets, tests = check_data(model, x, y, x_test, loss)
     check_positive("learning_rate", learning_rate)
     check_count("steps", steps)
     every = steps if record_every is None else record_every
     check_count("record_every", every)
     marks = [*range(0, steps, every), steps]
-    rate = jnp.asarray(learning_rate, network.dtype)
-    trainable, recorded = params.trainable, []
+    rate, criterion = jnp.asarray(learning_rate, model.dtype), settle_loss(loss)
+    trained, recorded = model.params, []
     for mark, before in zip(marks, [0, *marks], strict=False):
         if mark > before:
-            trainable = _descend(network, trainable, params.frozen, inputs, targets, rate, mark - before)
-        outputs = evaluate(network, Params(trainable, params.frozen), inputs, tests)
+            trained = _descend(model.f, trained, inputs, targets, rate, mark - before, criterion)
+        outputs = evaluate(model.f, trained, inputs, tests)
         recorded.append([np.asarray(output) for output in outputs])
         if mark > 0 and not all(np.isfinite(output).all() for output in recorded[-1]):
             raise SolveError(
@@ -211,24 +231,23 @@ def train_gd(
             )
     when = learning_rate * np.asarray(marks, np.float64)
     train, test = (np.stack(column) for column in zip(*recorded, strict=True))
-    end = Params(trainable, params.frozen)
-    return Trajectory(when, train, None if x_test is None else test, end, steps)
+    return Trajectory(when, train, None if x_test is None else test, restore(model, trained), steps)
 
 
-@partial(jax.jit, static_argnames="network")
+@partial(jax.jit, static_argnames="loss")
 def _descend(
-    network: Network,
-    trainable: Weights,
-    frozen: Weights,
-    x: Float[Array, "n ..."],
-    y: Float[Array, "n O"],
+    f: Partial,
+    params: Any,
+    x: Shaped[Array, "n ..."],
+    y: Float[Array, "n ..."],
     rate: Float[Array, ""],
     steps: int | Array,
-) -> Weights:
-    slope: Callable[[Weights], Weights] = jax.grad(lambda moving: loss(network, Params(moving, frozen), x, y))
+    loss: Callable[[Array, Array], Array],
+) -> Any:
+    slope: Callable[[Any], Any] = jax.grad(lambda moving: loss(f(moving, x), y))
 
-    def step(_: Array, moving: Weights) -> Weights:
+    def step(_: Array, moving: Any) -> Any:
         return jax.tree.map(lambda w, g: w - rate * g, moving, slope(moving))
 
     # The number of steps is traced, so that a shorter last stretch compiles nothing.
-    return jax.lax.fori_loop(0, steps, step, trainable)
+    return jax.lax.fori_loop(0, steps, step, params)

@@ -18,6 +18,7 @@ def settle_widths(spec: Layer, width: int, outputs: int) -> Layer:
 
     Examples
     --------
+    >>> from ntklab.spec import Dense, Relu, Residual, Serial
     >>> settle_widths(Serial(Dense(), Relu(), Dense()), 512, 1)
     Serial(Dense(width=512), Relu(), Dense(width=1))
     >>> settle_widths(Serial(Dense(), Residual(Relu(), Dense())), 512, 1)

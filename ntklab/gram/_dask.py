@@ -21,7 +21,11 @@ from ntklab.gram._fill import kernel_of
 from ntklab.gram._store import Store, open_store
 from ntklab.gram._tiles import Tile
 
-_SETTINGS = {"distributed.scheduler.allowed-failures": 20}  # of 3 by default: a tile is not guilty of its worker's end
+_SETTINGS = {
+    "distributed.scheduler.allowed-failures": 20,  # of 3 by default: a tile is not guilty of its worker's end
+    # 15 s by default: a worker that dies twice within it is given up, and a run whose workers all did waits for ever
+    "distributed.deploy.lost-worker-timeout": "1 day",
+}
 _RETRIES = 5
 _TASKS_PER_THREAD, _LEAST_TASKS = 2, 8
 

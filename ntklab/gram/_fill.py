@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 
+import numpy as np
+
 from ntklab._core import progress_bar
 from ntklab.engine import KernelFn, from_recipe
 from ntklab.gram._claims import PATIENCE, Claims
-from ntklab.gram._compute import compute_tile
+from ntklab.gram._compute import Inputs, compute_tile
 from ntklab.gram._manifest import computed_by, require_same
 from ntklab.gram._store import Pending, Store
 from ntklab.gram._tiles import Tile
@@ -24,15 +26,20 @@ def kernel_of(store: Store) -> KernelFn:
     return kfn
 
 
-def fill(store: Store, kfn: KernelFn, progress: bool = True) -> int:
+def fill(
+    store: Store, kfn: KernelFn, progress: bool = True, inputs: tuple[np.ndarray, np.ndarray] | None = None
+) -> int:
     """Return when every tile is committed, by this process or another; the number that this one computed.
 
     A tile is on its way to disk while the next one is computed: whatever ends this early loses these two at most.
+    ``inputs`` spares reading those of the store, where the caller has them in memory.
     """
     store.sweep()
-    x1, x2 = store.inputs()
+    rows, x2 = store.inputs() if inputs is None else inputs
+    x1 = _Latest(rows)
     claims, todo, computed = Claims(store), _Todo(store, progress), 0
     in_flight: list[Pending] = []
+    tile = np.empty((len(store.matrices), store.grid.tile, store.grid.tile), store.dtype)
     with todo.bar:
         try:
             while todo.missing:
@@ -49,7 +56,7 @@ def fill(store: Store, kfn: KernelFn, progress: bool = True) -> int:
                     blocks = compute_tile(kfn, x1, x2, store.grid, at)
                     claims.patience = max(PATIENCE, _PATIENCE_IN_TILES * (time.monotonic() - started))
                     _settle(in_flight, claims, todo)
-                    in_flight.append(store.write(at, blocks))
+                    in_flight.append(store.write(at, blocks, tile))
                     del blocks  # while the next tile is computed, one copy is enough
                     computed += 1
                     todo.list_again(_SECONDS_BETWEEN_LISTINGS)
@@ -60,6 +67,22 @@ def fill(store: Store, kfn: KernelFn, progress: bool = True) -> int:
                 claims.release_all()
     store.sweep()
     return computed
+
+
+class _Latest:
+    """Inputs that remember the slice read last: a row of tiles has one and the same."""
+
+    def __init__(self, inputs: Inputs) -> None:
+        self._inputs = inputs
+        self._held: tuple[slice, np.ndarray] | None = None
+
+    def __len__(self) -> int:
+        return len(self._inputs)
+
+    def __getitem__(self, rows: slice) -> np.ndarray:
+        if self._held is None or self._held[0] != rows:
+            self._held = (rows, self._inputs[rows])
+        return self._held[1]
 
 
 class _Todo:
@@ -90,8 +113,8 @@ def _settle(in_flight: list[Pending], claims: Claims, todo: _Todo) -> bool:
     """Wait until what was written is committed; whether there was anything."""
     anything = bool(in_flight)
     while in_flight:
-        tile = in_flight.pop()
-        tile.wait()
-        claims.release(tile.at)
-        todo.committed(tile.at)
+        pending = in_flight.pop()
+        pending.wait()
+        claims.release(pending.at)
+        todo.committed(pending.at)
     return anything

@@ -85,7 +85,8 @@ def gram(
     columns: np.ndarray | None = None if x2 is None else np.asarray(kfn.check(x2, "x2"))
     if store is not None:
         stored = _stored()
-        return stored.run(stored.prepare(store, kfn, rows, columns, tile, memory), kfn, dask, progress)
+        opened = stored.prepare(store, kfn, rows, columns, tile, memory)
+        return stored.run(opened, kfn, dask, progress, (rows, rows if columns is None else columns))
     if dask is not None:
         raise InputError("dask= computes into a store: name one with store=.")
     return as_kernels(compute_whole(kfn, rows, columns, tile, progress))

@@ -74,9 +74,13 @@ class Store:
         with told(f"list the tiles of {self.where}"):
             return bool(self.place.list(ts.KvStore.KeyRange(key, key + "\0")).result())
 
-    def write(self, at: Tile, blocks: list[np.ndarray]) -> Pending:
-        """Begin to commit a tile of all matrices; its ``wait`` returns when it is on disk, whole."""
-        values = np.stack(blocks)
+    def write(self, at: Tile, blocks: list[np.ndarray], into: np.ndarray | None = None) -> Pending:
+        """Begin to commit a tile of all matrices; its ``wait`` returns when it is on disk, whole.
+
+        ``into`` is room for a tile, to be left alone until then: new memory for every tile costs its page faults.
+        """
+        into = None if into is None else into[:, : at.bottom - at.top, : at.right - at.left]
+        values = np.stack(blocks, out=into)
         if not np.isfinite(values).all():
             which, row, column = (int(i[0]) for i in np.nonzero(~np.isfinite(values)))
             name, word = self.matrices[which]

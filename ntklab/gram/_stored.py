@@ -41,10 +41,12 @@ def prepare(
     return store
 
 
-def run(store: Store, kfn: KernelFn, dask: Any, progress: bool) -> Any:
+def run(
+    store: Store, kfn: KernelFn, dask: Any, progress: bool, inputs: tuple[np.ndarray, np.ndarray] | None = None
+) -> Any:
     """Compute what is missing, here or on Dask, and return the matrices of the store."""
     if dask is None:
-        fill(store, kfn, progress)
+        fill(store, kfn, progress, inputs)
     else:
         try:
             from ntklab.gram._dask import fill_by_dask

