@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Set as AbstractSet
-from dataclasses import replace
 
-from ntklab.spec import Activation, Branching, Layer, Serial, Weighted, join
+from ntklab.spec import Activation, Branching, Chain, Layer, Weighted, join
 
 
 def settle_widths(spec: Layer, width: int, outputs: int) -> Layer:
@@ -32,7 +31,7 @@ def settle_widths(spec: Layer, width: int, outputs: int) -> Layer:
 
 def _sources(layer: Layer, path: str, entering: AbstractSet[str], consumed: set[str]) -> frozenset[str]:
     """Return the weight layers whose channels leave ``layer``, given those whose channels enter it."""
-    if isinstance(layer, Serial):
+    if isinstance(layer, Chain):
         leaving = frozenset(entering)
         for name, part in layer.parts:
             leaving = _sources(part, join(path, name), leaving, consumed)
@@ -42,6 +41,8 @@ def _sources(layer: Layer, path: str, entering: AbstractSet[str], consumed: set[
         return frozenset().union(*parts)
     if isinstance(layer, Weighted):
         consumed |= entering
+        if layer.hidden:
+            consumed.add(path)
         return frozenset({path})
     if isinstance(layer, Activation):
         consumed |= entering
@@ -50,6 +51,6 @@ def _sources(layer: Layer, path: str, entering: AbstractSet[str], consumed: set[
 
 def _with_widths(layer: Layer, path: str, heads: AbstractSet[str], width: int, outputs: int) -> Layer:
     parts = [_with_widths(part, join(path, name), heads, width, outputs) for name, part in layer.parts]
-    if isinstance(layer, Weighted) and layer.width is None:
-        return replace(layer, width=outputs if path in heads else width)  # pyright: ignore[reportArgumentType]
+    if isinstance(layer, Weighted):
+        return layer.settled(outputs if path in heads else width, width)
     return layer.with_parts(parts)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from ntklab.errors import SpecError
 from ntklab.kernel._plan import Carry, Op
-from ntklab.spec import Activation, Branching, Layer, Serial, Shape, Weighted, join
+from ntklab.spec import Activation, Branching, Chain, Layer, Product, Shape, Weighted, join
 
 
 class Place(NamedTuple):
@@ -44,6 +44,7 @@ class Builder:
 
     def __post_init__(self) -> None:
         self.values: list[Op] = []
+        self.centred: dict[int, bool] = {0: False}  # as random functions: of mean zero
         self.gaussian: list[bool] = []  # as random functions: only Gaussian values may enter an activation
         self.alike: list[bool] = []  # infinitely many channels of one distribution: not those of the input itself
         self.hyper: list[tuple[str, str, float]] = []
@@ -55,7 +56,7 @@ class Builder:
 
     def add_layer(self, layer: Layer, x: int, at: Place) -> int:
         """Return the number of what a layer makes of a value."""
-        if isinstance(layer, Serial):
+        if isinstance(layer, Chain):
             for name, part in layer.parts:
                 x = self.add_layer(part, x, at._replace(path=join(at.path, name)))
             return x
@@ -64,7 +65,9 @@ class Builder:
             inputs = tuple(self.add_layer(part, x, at._replace(path=join(at.path, name))) for name, part in layer.parts)
         if type(layer) not in self.lowerings:
             raise SpecError(f"{type(layer).__name__} has no kernel rule. Network: {at.network!r}")
-        return self.lowerings[type(layer)](self, layer, inputs, at)
+        number = self.lowerings[type(layer)](self, layer, inputs, at)
+        self.centred.setdefault(number, sort_after(layer, Sort(False, self.centred[x])).centred)
+        return number
 
     def add(
         self,
@@ -121,15 +124,25 @@ def _unsettled(kind: str, label: str, inputs: tuple[int, ...], spatial: tuple[in
     return {"kind": kind, "label": label, "inputs": inputs, "spatial": spatial, **state}
 
 
-def has_own_weights(layer: Layer, entering: bool = False) -> bool:
-    """Return whether what leaves a layer has zero mean and is independent of what entered a branch.
+class Sort(NamedTuple):
+    """What is known of a random function."""
 
-    So it is once it passes weights inside the branch (``entering`` tells of the layers before), until an activation.
-    """
-    if isinstance(layer, Serial):
+    independent: bool
+    """Of what entered the branch that it is in, channel by channel: weights of the branch stand between."""
+    centred: bool
+    """It has mean zero."""
+
+
+def sort_after(layer: Layer, entering: Sort) -> Sort:
+    """Return of which sort what leaves a layer is."""
+    if isinstance(layer, Chain):
         for _, part in layer.parts:
-            entering = has_own_weights(part, entering)
+            entering = sort_after(part, entering)
         return entering
     if isinstance(layer, Branching):
-        return all(has_own_weights(part, entering) for _, part in layer.parts)
-    return isinstance(layer, Weighted) or (entering and not isinstance(layer, Activation))
+        sorts = [sort_after(part, entering) for _, part in layer.parts]
+        centred = any if isinstance(layer, Product) else all
+        return Sort(all(s.independent for s in sorts), centred(s.centred for s in sorts))
+    if isinstance(layer, Weighted):
+        return Sort(True, layer.centred)
+    return entering._replace(centred=entering.centred and not isinstance(layer, Activation))

@@ -84,7 +84,7 @@ def _settle_state(values: list[Op]) -> list[Op]:
         op = values[i]
         needs = [RULES[reader.kind].needs(reader) for reader in readers[i]]
         pair = max([Carry.NUMBER, *(n.pair for n in needs)], key=_ORDER.index)
-        image = max([None, *(n.image for n in needs)], key=_ORDER.index)
+        image = max([RULES[op.kind].own if op.inputs else None, *(n.image for n in needs)], key=_ORDER.index)
         if not op.spatial:
             pair, image = Carry.NUMBER, image and Carry.NUMBER
         op = replace(op, pair=pair, image=image, distance=any(n.distance for n in needs))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ntklab.errors import SpecError
-from ntklab.kernel._build import Builder, Place, has_own_weights
-from ntklab.spec import Activation, Branching
+from ntklab.kernel._build import Builder, Place
+from ntklab.spec import Activation
 
 
 def activation(kind: str) -> Any:
@@ -32,16 +32,3 @@ def activation(kind: str) -> Any:
         )
 
     return lowering
-
-
-def add_branches(builder: Builder, layer: Branching, inputs: tuple[int, ...], at: Place) -> int:
-    """Add the sum of branches, all but one independent of the others."""
-    if sum(not has_own_weights(branch) for _, branch in layer.parts) > 1:
-        raise SpecError(
-            f"{type(layer).__name__} at {at.name} adds branches that do not end in weights of their "
-            f"own, so that their covariance has no closed form; let all but one end in a Dense() or "
-            f"Conv(...). Network: {at.network!r}"
-        )
-    gaussian, spatial = all(builder.gaussian[i] for i in inputs), builder.values[inputs[0]].spatial
-    key = ("sum", *inputs)
-    return builder.add(key, at, kind="sum", label="sum", inputs=inputs, spatial=spatial, gaussian=gaussian)

@@ -53,6 +53,9 @@ class Rule(ABC):
     kind: ClassVar[str]
     """Name of the kind, unique among rules."""
 
+    own: ClassVar[Carry | None] = None
+    """What its pair pass reads of its own value for each input alone, even where nobody else does."""
+
     def needs(self, op: Op) -> Needs:
         """Return what the values that it reads must carry; by default what its own does."""
         return Needs(op.pair, op.image, op.distance)

@@ -68,7 +68,7 @@ class ActivationRule(Rule):
         """Return the variance after, and distances where there are some."""
         (side,) = reads
         assert side.left is not None
-        p = _parameters(op, learned)
+        p = parameters(op, learned)
         distance = side.left.distance
         if distance is not None:
             distance = self.dual.pair(distance, side, p).distance
@@ -77,10 +77,11 @@ class ActivationRule(Rule):
     def pair(self, op: Op, reads: Sequence[Read], out: Sides, same: Array, learned: Learned) -> PairValue:
         """Return distance or covariance after, and the tangent kernel times the dual of the derivative."""
         ((value, sides),) = reads
-        distance, cov, tangent = self.dual.pair(value.cov, sides, _parameters(op, learned))
+        distance, cov, tangent = self.dual.pair(value.cov, sides, parameters(op, learned))
         ntk = None if value.ntk is None else tangent * value.ntk
         return PairValue(distance if op.distance else cov, ntk)
 
 
-def _parameters(op: Op, learned: Learned) -> Numbers:
+def parameters(op: Op, learned: Learned) -> Numbers:
+    """Return the arguments of an activation, by name."""
     return {**dict(op.options), **(learned[op.hyper] if op.hyper is not None else {})}

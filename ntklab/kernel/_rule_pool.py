@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ntklab.kernel._plan import Carry, Op
 from ntklab.kernel._rule import Learned, Needs, Read
 from ntklab.kernel._rule_linear import GROUPS, Linear, pad_distance
-from ntklab.kernel._values import ImageValue, PairValue, Sides, equal_positions, image_value
+from ntklab.kernel._values import ImageValue, PairValue, Sides, equal_positions, image_value, pin_same
 from ntklab.kernel._windows import apart, diagonal, pad
 
 
@@ -88,17 +87,7 @@ class Pool(Flatten):
 
 
 def _remove_within(distance: Float[Array, "..."], out: Sides, same: Array) -> Float[Array, "..."]:
-    """Turn a mean distance between windows into the distance between their means.
-
-    An input's windows have distance exactly zero to themselves; subtraction alone would leave rounding there,
-    and its square root is what the next activation sees.
-    """
+    """Turn a mean distance between windows into the distance between their means."""
     left, right = out.spread("within")
-    distance = distance - left - right
-    spatial = distance.shape[2 if out.block else 1 :]
-    n = len(spatial) // 2
-    count = math.prod(spatial[:n])
-    itself = jnp.eye(count, dtype=bool).reshape((1,) * (distance.ndim - 2 * n) + spatial)
-    pinned = itself & same.reshape(same.shape + (1,) * (distance.ndim - same.ndim))
-    # zero in value, with the derivatives that it has around there
-    return jnp.where(pinned, distance - jax.lax.stop_gradient(distance), distance)
+    n = (distance.ndim - (2 if out.block else 1)) // 2
+    return pin_same(distance - left - right, same, n)

@@ -6,14 +6,18 @@ from ntklab import spec
 from ntklab.kernel import _lower_linear as linear
 from ntklab.kernel import _lower_weights as weights
 from ntklab.kernel import _lowerings as lowerings
+from ntklab.kernel import _lowerings_structure as structure
 from ntklab.kernel._build import Lowering
 from ntklab.kernel._relu import ReluDual
 from ntklab.kernel._rule import Rule
 from ntklab.kernel._rule_activation import ActivationRule, Dual
+from ntklab.kernel._rule_attention import LinearAttention, ProductAttention
 from ntklab.kernel._rule_linear import Conv, Dense, Sum
 from ntklab.kernel._rule_normalisation import Dropout, LayerNorm
 from ntklab.kernel._rule_pool import Flatten, Pool
 from ntklab.kernel._rule_positions import Index, Mix, Times
+from ntklab.kernel._rule_recurrent import Recurrent
+from ntklab.kernel._rule_structure import ConcatPositions, Product, Scale
 from ntklab.kernel._rule_weights import Local, Weights
 from ntklab.spec import Activation, Layer
 
@@ -39,6 +43,8 @@ _LINEAR = (
 
 RULES: dict[str, Rule] = {
     **{rule.kind: rule for rule in _LINEAR},
+    **{rule.kind: rule for rule in (ConcatPositions(), LinearAttention(), Product(), ProductAttention(), Scale())},
+    Recurrent.kind: Recurrent(dict(DUALS.values())),
     **{kind: ActivationRule(kind, dual) for kind, dual in DUALS.values()},
 }
 """Kind of operation -> rule."""
@@ -60,8 +66,12 @@ LOWERINGS: dict[type[Layer], Lowering] = {
     spec.Index: linear.index,
     spec.LayerNorm: linear.layer_norm,
     spec.SumPool: linear.sum_pool,
-    spec.Parallel: lowerings.add_branches,
-    spec.Residual: lowerings.add_branches,
+    spec.Concat: structure.concat,
+    spec.GlobalSelfAttention: structure.attention,
+    spec.Parallel: structure.add_branches,
+    spec.Product: structure.product,
+    spec.Recurrent: structure.recurrent(DUALS),
+    spec.Residual: structure.add_branches,
     **{layer: lowerings.activation(kind) for layer, (kind, _) in DUALS.items()},
 }
 """Type of layer -> what it becomes."""

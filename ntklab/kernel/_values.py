@@ -6,9 +6,12 @@ Array axes: two block axes ``(b1, b2)`` for pairs (one, ``b``, for single inputs
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
+import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ntklab._core import safe_sqrt
@@ -23,6 +26,7 @@ class ImageValue(NamedTuple):
     std: Float[Array, "b *P"]
     distance: Float[Array, "b *P *P"] | None = None  # to itself, between all its positions
     within: Float[Array, "b *P"] | None = None  # half the mean distance inside each pooled window
+    own: Float[Array, "b ..."] | None = None  # what else the rule that made it reads again for pairs
 
 
 class PairValue(NamedTuple):
@@ -60,6 +64,13 @@ class Sides(NamedTuple):
             arrays.append(a.reshape((*lead, *spatial)))
         return arrays[0], arrays[1]
 
+    @property
+    def ends(self) -> tuple[ImageValue, ImageValue]:
+        """The two sides, where both are known."""
+        assert self.left is not None
+        assert self.right is not None
+        return self.left, self.right
+
     def covariance(self, distance: Float[Array, "..."]) -> Float[Array, "..."]:
         """Return the covariance at a distance."""
         left, right = self.spread("variance")
@@ -70,9 +81,22 @@ def image_value(
     variance: Float[Array, "b *P"],
     distance: Float[Array, "b *P *P"] | None = None,
     within: Float[Array, "b *P"] | None = None,
+    own: Float[Array, "b ..."] | None = None,
 ) -> ImageValue:
     """Return a value of inputs alone, with its standard deviation."""
-    return ImageValue(variance, safe_sqrt(variance), distance, within)
+    return ImageValue(variance, safe_sqrt(variance), distance, within, own)
+
+
+def pin_same(distance: Float[Array, "..."], same: Array, n: int = 0) -> Float[Array, "..."]:
+    """Return distances that are exactly zero where an input meets itself, at equal positions of ``n`` axes each.
+
+    Subtraction alone leaves rounding there, and its square root is what the next activation sees.
+    """
+    spatial = distance.shape[distance.ndim - 2 * n :]
+    itself = jnp.eye(math.prod(spatial[:n]), dtype=bool).reshape((1,) * (distance.ndim - 2 * n) + spatial)
+    pinned = itself & same.reshape(same.shape + (1,) * (distance.ndim - same.ndim))
+    # zero in value, with the derivatives that it has around there
+    return jnp.where(pinned, distance - jax.lax.stop_gradient(distance), distance)
 
 
 def equal_positions(value: PairValue, n: int) -> PairValue:

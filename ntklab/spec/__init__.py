@@ -2,6 +2,7 @@
 
 from ntklab.spec import zoo as zoo
 from ntklab.spec._activations import Relu as Relu
+from ntklab.spec._attention import GlobalSelfAttention as GlobalSelfAttention
 from ntklab.spec._convolutions import Conv as Conv
 from ntklab.spec._convolutions import ConvLocal as ConvLocal
 from ntklab.spec._convolutions import ConvTranspose as ConvTranspose
@@ -10,6 +11,7 @@ from ntklab.spec._json import stable_hash as stable_hash
 from ntklab.spec._json import to_json as to_json
 from ntklab.spec._layer import Activation as Activation
 from ntklab.spec._layer import Branching as Branching
+from ntklab.spec._layer import Chain as Chain
 from ntklab.spec._layer import Layer as Layer
 from ntklab.spec._layer import Misfit as Misfit
 from ntklab.spec._layer import Shape as Shape
@@ -26,12 +28,16 @@ from ntklab.spec._positions import Aggregate as Aggregate
 from ntklab.spec._positions import DotGeneral as DotGeneral
 from ntklab.spec._positions import ImageResize as ImageResize
 from ntklab.spec._positions import Index as Index
+from ntklab.spec._recurrent import Recurrent as Recurrent
 from ntklab.spec._shapes import Step as Step
 from ntklab.spec._shapes import infer_shapes as infer_shapes
 from ntklab.spec._shapes import join as join
 from ntklab.spec._shapes import output_shape as output_shape
+from ntklab.spec._structure import Concat as Concat
 from ntklab.spec._structure import Identity as Identity
 from ntklab.spec._structure import Parallel as Parallel
+from ntklab.spec._structure import Product as Product
+from ntklab.spec._structure import Repeat as Repeat
 from ntklab.spec._structure import Residual as Residual
 from ntklab.spec._structure import Serial as Serial
 from ntklab.spec._windows import AnyPadding as AnyPadding

@@ -8,16 +8,38 @@ from dataclasses import MISSING, fields, is_dataclass
 from typing import Any
 
 from ntklab.errors import SpecError
-from ntklab.spec import _activations, _convolutions, _linear, _normalisation, _pooling, _positions, _structure
+from ntklab.spec import (
+    _activations,
+    _attention,
+    _convolutions,
+    _linear,
+    _normalisation,
+    _pooling,
+    _positions,
+    _recurrent,
+    _structure,
+)
 from ntklab.spec._layer import Layer
 from ntklab.spec._structure import Serial
 
 FORMAT = 1
 """Raised whenever the meaning of the JSON changes, so that an old hash cannot name a new kernel."""
 
+_MODULES = (
+    _activations,
+    _attention,
+    _convolutions,
+    _linear,
+    _normalisation,
+    _pooling,
+    _positions,
+    _recurrent,
+    _structure,
+)
+
 LAYERS: dict[str, type[Layer]] = {
     name: found
-    for module in (_activations, _convolutions, _linear, _normalisation, _pooling, _positions, _structure)
+    for module in _MODULES
     for name, found in vars(module).items()
     if isinstance(found, type) and issubclass(found, Layer) and is_dataclass(found)
 }

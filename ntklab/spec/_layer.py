@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC
 from collections.abc import Sequence
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, fields, replace
 from typing import Any, ClassVar
 
 from ntklab.errors import SpecError
@@ -61,12 +61,21 @@ class Layer(ABC):  # noqa: B024 - abstract by what it means: most layers are dat
 
 
 class Weighted(Layer):
-    """Abstract base of layers with weights of their own: what leaves them is Gaussian with mean zero, and new."""
+    """Abstract base of layers with weights of their own: what leaves them is Gaussian with mean zero, and new.
 
+    Not quite so where they end in an activation, as recurrent layers do (``centred`` is False), nor are the channels
+    of those seen by the output alone (``hidden``).
+    """
+
+    centred: ClassVar[bool] = True
+    hidden: ClassVar[bool] = False
     width: int | None
-    W_std: float
     b_std: float | None
     trainable: bool
+
+    def settled(self, width: int, hidden: int) -> Weighted:
+        """Return it with open widths settled: ``width`` channels, and ``hidden`` wherever else it is wide inside."""
+        return self if self.width is not None else replace(self, width=width)  # pyright: ignore[reportArgumentType]
 
 
 class Activation(Layer):
@@ -92,6 +101,10 @@ class Activation(Layer):
         learned = {name for name, _ in self.numbers}
         names = (f.name for f in fields(self))  # pyright: ignore[reportArgumentType]
         return tuple((name, getattr(self, name)) for name in names if name not in learned)
+
+
+class Chain(Layer):
+    """Abstract base of layers whose parts come one after another."""
 
 
 class Branching(Layer):
@@ -131,6 +144,13 @@ def check_flag(layer: Layer, field: str) -> None:
     value: object = getattr(layer, field)
     if not isinstance(value, bool):
         raise SpecError(f"{type(layer).__name__}: {field} is True or False, got {value!r}.")
+
+
+def check_width(layer: Layer, field: str) -> None:
+    """Raise SpecError unless a field is a positive integer or None."""
+    value: object = getattr(layer, field)
+    if value is not None and not is_size(value):
+        raise SpecError(f"{type(layer).__name__}: {field} is a positive integer or None, got {value!r}.")
 
 
 def is_size(value: object) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from ntklab.errors import SpecError
-from ntklab.spec._layer import LATER, Layer, Misfit, Shape, Weighted, check_flag, check_number, is_size
+from ntklab.spec._layer import LATER, Layer, Misfit, Shape, Weighted, check_flag, check_number, check_width, is_size
 
 Parameterization = Literal["ntk", "standard"]
 
@@ -78,8 +78,7 @@ def check_weights(layer: Weighted) -> None:
     """Raise SpecError unless width, W_std, b_std, trainable and the parameterisation make sense."""
     name = type(layer).__name__
     check_flag(layer, "trainable")
-    if layer.width is not None and not is_size(layer.width):
-        raise SpecError(f"{name}: width is a positive integer or None, got {layer.width!r}.")
+    check_width(layer, "width")
     check_number(layer, "W_std", 0.0)
     if layer.b_std is not None:
         check_number(layer, "b_std", 0.0)

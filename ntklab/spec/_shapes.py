@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ntklab.errors import SpecError
-from ntklab.spec._layer import Branching, Layer, Misfit, Shape, show_shape
+from ntklab.spec._layer import Branching, Chain, Layer, Misfit, Shape, show_shape
 from ntklab.spec._structure import Serial
 
 
@@ -70,7 +70,7 @@ class _Located(Exception):
 
 def _walk(layer: Layer, shape: Shape, path: str, steps: list[Step]) -> Shape:
     try:
-        if isinstance(layer, Serial):
+        if isinstance(layer, Chain):
             out = shape
             for name, part in layer.parts:
                 out = _walk(part, out, join(path, name), steps)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 from ntklab.errors import SpecError
 from ntklab.spec._activations import Relu
+from ntklab.spec._attention import GlobalSelfAttention
 from ntklab.spec._convolutions import Conv
-from ntklab.spec._layer import Layer
+from ntklab.spec._layer import Activation, Layer
 from ntklab.spec._linear import Dense, Flatten
 from ntklab.spec._pooling import AvgPool, GlobalAvgPool
-from ntklab.spec._structure import Serial
+from ntklab.spec._recurrent import Recurrent
+from ntklab.spec._structure import Repeat, Residual, Serial
 
 Pooling = Literal["none", "gap"]
 HE = 2.0**0.5
@@ -78,6 +81,54 @@ def myrtle(depth: Literal[5, 7, 10], width: int | None = None) -> Serial:
     for convs, pools in zip(stages[depth], (1, 1, 3), strict=True):
         layers += [Conv(3, width, HE, padding="SAME"), Relu()] * convs + [pool] * pools
     return Serial(*layers, Flatten(), Dense(W_std=HE))
+
+
+def rntk(
+    depth: int = 1,
+    activation: Activation | None = None,
+    readout: Literal["last", "mean"] = "last",
+    width: int | None = None,
+    W_std: float = HE,
+    U_std: float = 1.0,
+    b_std: float | None = None,
+) -> Serial:
+    """Return the recurrent network of Alemohammad et al. 2021 for sequences ``(L, C)``, all layers trained.
+
+    ``depth`` recurrent layers (ReLU unless ``activation`` is given) with initial state zero, then the last state or
+    the mean of all, and one dense layer. ``W_std`` and ``U_std`` are the paper's ``sigma_w`` and ``sigma_u``; its
+    ``sigma_v`` is 1.
+
+    Examples
+    --------
+    >>> rntk(W_std=1.0)
+    Serial(Recurrent(Relu(), output='last'), Dense())
+    """
+    _check_count("rntk", "depth", depth, 1)
+    if readout not in ("last", "mean"):
+        raise SpecError(f'rntk: readout is "last" or "mean", got {readout!r}.')
+    layer = Recurrent(activation or Relu(), width, W_std, U_std, b_std)
+    end = (layer, GlobalAvgPool()) if readout == "mean" else (replace(layer, output="last"),)
+    return Serial(*[layer] * (depth - 1), *end, Dense())
+
+
+def transformer(
+    blocks: int, attention: GlobalSelfAttention | None = None, width: int | None = None, W_std: float = HE
+) -> Serial:
+    """Return a transformer without normalisation, for sequences or images, all layers trained.
+
+    One dense layer, ``blocks`` blocks of ``x + attention(x)`` and then ``x + dense(relu(dense(x)))``, the mean over
+    positions and one dense layer. ``attention`` is by default softmax with positions added to queries and keys, of
+    covariance ``1 / (1 + d**2)`` at a distance ``d``; ``W_std`` is that of the dense layers before and after a ReLU.
+
+    Examples
+    --------
+    >>> transformer(12).layers[1].count
+    12
+    """
+    _check_count("transformer", "blocks", blocks, 1)
+    attention = attention or GlobalSelfAttention(width, pos_emb="SUM", pos_emb_decay="rational")
+    block = Serial(Residual(attention), Residual(Dense(width, W_std), Relu(), Dense(width, W_std)))
+    return Serial(Dense(width), Repeat(block, count=blocks), GlobalAvgPool(), Dense())
 
 
 def _is_gap(name: str, pooling: str) -> bool:

@@ -94,9 +94,9 @@ def _pattern(network, n1, n2):
 def _to_stax(stax, layer):
     """Translate a spec, read as data by the names of its classes; output widths mean nothing to most kernels."""
     kind = type(layer).__name__
+    if not getattr(layer, "trainable", True):
+        raise TypeError("neural-tangents trains every layer")
     if kind in ("Dense", "Conv", "ConvTranspose", "ConvLocal"):
-        if not layer.trainable:
-            raise TypeError("neural-tangents trains every layer")
         names = ("W_std", "b_std", "parameterization", "s")
         options = {name: getattr(layer, name) for name in names}
         if kind == "Dense":
@@ -129,4 +129,41 @@ def _to_stax(stax, layer):
     if kind in ("Parallel", "Residual"):
         parts = [_to_stax(stax, part) for part in layer.branches]
         return stax.serial(stax.FanOut(len(parts)), stax.parallel(*parts), stax.FanInSum())
+    if kind in ("Product", "Concat"):
+        parts = [_to_stax(stax, part) for part in layer.branches]
+        # its axes count the batch
+        join = stax.FanInProd() if kind == "Product" else stax.FanInConcat(layer.axis + (layer.axis >= 0))
+        return stax.serial(stax.FanOut(len(parts)), stax.parallel(*parts), join)
+    if kind == "Repeat":
+        return stax.repeat(_to_stax(stax, layer.body), layer.count)
+    if kind == "GlobalSelfAttention":
+        return _attention(stax, layer)
     raise TypeError(f"neural-tangents has no {kind}")
+
+
+def _attention(stax, layer):
+    def decay(d):
+        scaled = layer.pos_emb_rate * d**layer.pos_emb_power
+        return 1 / (1 + scaled) if layer.pos_emb_decay == "rational" else jax.numpy.exp(-scaled)
+
+    share = layer.pos_emb_share
+    return stax.GlobalSelfAttention(
+        layer.width or 1,
+        n_chan_key=1,
+        n_chan_val=1,
+        n_heads=1,
+        linear_scaling=layer.linear_scaling,
+        W_key_std=layer.W_key_std,
+        W_value_std=layer.W_value_std,
+        W_query_std=layer.W_query_std,
+        W_out_std=layer.W_out_std,
+        b_std=layer.b_std,
+        attention_mechanism=layer.mechanism,
+        pos_emb_type=layer.pos_emb,
+        pos_emb_p_norm=layer.pos_emb_p_norm,
+        pos_emb_decay_fn=decay if layer.pos_emb_decay else None,
+        # a share of the channels of a layer before that has 64 of them
+        n_chan_pos_emb=round(64 * share / (1 - share)) if layer.pos_emb == "CONCAT" else None,
+        W_pos_emb_std=layer.W_pos_emb_std,
+        val_pos_emb=layer.val_pos_emb,
+    )

@@ -3,7 +3,7 @@
 import pytest
 
 from ntklab.errors import SpecError
-from ntklab.spec import AvgPool, Conv, Dense, Flatten, GlobalAvgPool, Relu, infer_shapes, output_shape, zoo
+from ntklab.spec import AvgPool, Conv, Dense, Flatten, GlobalAvgPool, Recurrent, Relu, infer_shapes, output_shape, zoo
 
 
 def count(network, *kinds):
@@ -87,3 +87,23 @@ def test_a_network_that_does_not_exist_is_refused(build, words):
         build()
     for word in words:
         assert word in str(caught.value)
+
+
+def test_recurrent_networks_end_in_the_last_state_or_the_mean_of_all():
+    assert zoo.rntk(2).layers == (
+        Recurrent(Relu(), W_std=zoo.HE),
+        Recurrent(Relu(), W_std=zoo.HE, output="last"),
+        Dense(),
+    )
+    assert zoo.rntk(readout="mean").layers == (Recurrent(Relu(), W_std=zoo.HE), GlobalAvgPool(), Dense())
+    for wrong in ({"depth": 0}, {"readout": "first"}):
+        with pytest.raises(SpecError, match=next(iter(wrong))):
+            zoo.rntk(**wrong)
+
+
+def test_a_transformer_is_its_block_repeated_and_takes_sequences_and_images():
+    network = zoo.transformer(3, width=16)
+    assert network.layers[1].count == 3
+    assert output_shape(network, (5, 2)) == output_shape(network, (2, 3, 4)) == (None,)
+    with pytest.raises(SpecError, match="blocks"):
+        zoo.transformer(0)

@@ -1,0 +1,259 @@
+r"""Self-attention: a mean of values with weights of each input alone, or a product of three covariances.
+
+With :math:`G` the weights of one input, :math:`s_p = \sum_r G_{pr}` and :math:`(Gv)_p = \sum_r G_{pr} v_r`, the
+distance between what attends in both inputs is, as for poolings but for rows that need not sum to one,
+
+.. math:: D'_{pq} = (G D G'^T)_{pq} - \tfrac12 (G D G^T)_{pp} - \tfrac12 (G' D G'^T)_{qq}
+          + (s_p - s'_q) ((Gv)_p - (G'v')_q).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from ntklab._core import safe_sqrt
+from ntklab.kernel._plan import Carry, Op
+from ntklab.kernel._rule import Learned, Needs, Read, Rule
+from ntklab.kernel._rule_structure import Factor
+from ntklab.kernel._values import ImageValue, PairValue, Sides, equal_positions, image_value, pin_same
+from ntklab.kernel._windows import diagonal
+
+MECHANISMS = {
+    "SOFTMAX": jax.nn.softmax,
+    "IDENTITY": lambda scores: scores,
+    "ABS": jnp.abs,
+    "RELU": jax.nn.relu,
+}
+
+
+class Embedded(NamedTuple):
+    """Values with positional embeddings in them: ``keep * Sigma + add * R``, with ``R`` of variance 1."""
+
+    keep: Any
+    add: Any
+    R: Float[Array, "*P *P"] | None
+
+    def covariance(self, a: Float[Array, "..."], trained: bool = True) -> Float[Array, "..."]:
+        """Return covariances; or tangent kernels, which the embeddings add to if they are trained."""
+        if self.R is None:
+            return a
+        return self.keep * a + (self.add * _lined(self.R, a) if trained else 0.0)
+
+    def distance(self, d: Float[Array, "..."]) -> Float[Array, "..."]:
+        """Return distances."""
+        return d if self.R is None else self.keep * d + self.add * 2.0 * (1.0 - _lined(self.R, d))
+
+    def variance(self, v: Float[Array, "..."]) -> Float[Array, "..."]:
+        """Return variances."""
+        return v if self.R is None else self.keep * v + self.add
+
+
+class Attention(Rule):
+    """What both sorts share: all pairs of positions, and each input's own, which weights or variances are made of."""
+
+    own = Carry.EQUAL
+
+    def needs(self, op: Op) -> Needs:
+        """Ask for all pairs of positions, of pairs and of each input alone."""
+        return Needs(Carry.ALL, Carry.ALL, op.distance)
+
+    def work(self, op: Op) -> int:
+        """Return the additions of two products by weights."""
+        return 2 * math.prod(op.spatial) ** 3 * (1 + op.ntk)
+
+
+class LinearAttention(Attention):
+    """Scores over ``d``: each input weighs its own positions, by weights that are not random."""
+
+    kind = "attention"
+
+    def image(
+        self, op: Op, reads: Sequence[Sides], learned: Learned, within: Float[Array, "b *P"] | None
+    ) -> ImageValue:
+        """Return the weights (``own``), variances, what a mean loses (``within``), and distances."""
+        ((value, distance),) = _own_distances(reads)
+        p, n = _learned(op, learned), len(op.spatial)
+        keys, values = _embedded(op, p, distance.dtype)
+        scores = keys.covariance(reads[0].covariance(distance))
+        steepness = safe_sqrt(p["W_query_std"] * p["W_key_std"])
+        weights = MECHANISMS[dict(op.options)["mechanism"]](steepness * _flat(scores, n))
+        mean = _attend(weights, values.distance(distance), weights, op, block=False)
+        bare = ImageValue(values.variance(value.variance), value.std, None, 0.5 * diagonal(mean, n), weights)
+        after = image_value(_scale(p) * _attended(bare) + p.get("b_std", 0.0), None, bare.within, weights)
+        if op.image is not Carry.ALL:
+            return after
+        apart = _apart(op, mean, Sides(bare, bare, Carry.ALL, block=False), jnp.ones((), bool))
+        return after._replace(distance=_scale(p) * apart)
+
+    def pair(self, op: Op, reads: Sequence[Read], out: Sides, same: Array, learned: Learned) -> PairValue:
+        """Return attended covariances or distances, and the tangent kernel: values and the output are trained."""
+        ((value, sides),) = reads
+        p, n, bias = _learned(op, learned), len(op.spatial), _learned(op, learned).get("b_std", 0.0)
+        _, values = _embedded(op, p, value.cov.dtype)
+        (left, right), (own, other) = sides.ends, out.ends
+        lines = Sides(_bare(values, left, own), _bare(values, right, other), Carry.ALL, block=True)
+
+        def attend(a: Float[Array, "..."]) -> Float[Array, "..."]:
+            return _attend(_own(own), a, _own(other), op, block=True)
+
+        if op.distance:
+            apart = _apart(op, attend(values.distance(value.cov)), lines, same)
+            before, after = lines.both(_attended)
+            attended, cov = 0.5 * (before + after - apart), _scale(p) * apart
+        else:
+            attended = attend(values.covariance(value.cov))
+            cov = _scale(p) * attended + bias
+        ntk = None
+        if op.ntk:
+            before = jnp.zeros_like(value.cov) if value.ntk is None else value.ntk
+            ntk = attend(values.covariance(before, trained=op.trainable))
+            ntk = _scale(p) * (ntk + 2.0 * attended) + bias if op.trainable else _scale(p) * ntk
+        result = PairValue(cov, ntk)
+        return result if op.pair is Carry.ALL else equal_positions(result, n)
+
+
+class ProductAttention(Attention):
+    """Scores over ``sqrt(d)``, taken as they are: products of the covariances of queries, keys and values."""
+
+    kind = "attention product"
+
+    def image(
+        self, op: Op, reads: Sequence[Sides], learned: Learned, within: Float[Array, "b *P"] | None
+    ) -> ImageValue:
+        """Return variances, the sum over keys and values (``own``), and distances."""
+        ((value, distance),) = _own_distances(reads)
+        p, n = _learned(op, learned), len(op.spatial)
+        keys, values = _embedded(op, p, distance.dtype)
+        cov = reads[0].covariance(distance)
+        total = _total(keys.covariance(cov) * values.covariance(cov), n)
+        scale = p["W_query_std"] * p["W_key_std"] * _scale(p)
+        variance = scale * keys.variance(value.variance) * _wide(total, n) + p.get("b_std", 0.0)
+        apart = scale * keys.distance(distance) * _wide(total, 2 * n) if op.image is Carry.ALL else None
+        return image_value(variance, apart, None, total)
+
+    def pair(self, op: Op, reads: Sequence[Read], out: Sides, same: Array, learned: Learned) -> PairValue:
+        """Return covariances or distances, and the tangent kernel by the product rule over the four sets of weights."""
+        ((value, sides),) = reads
+        p, n = _learned(op, learned), len(op.spatial)
+        keys, values = _embedded(op, p, value.cov.dtype)
+        scale, bias = p["W_query_std"] * p["W_key_std"] * _scale(p), p.get("b_std", 0.0)
+        given = sides.covariance(value.cov) if op.distance else value.cov
+        K, V = keys.covariance(given), values.covariance(given)
+        total = _total(K * V, n)
+        random = scale * K * _wide(total, 2 * n)
+        cov = random + bias
+        if op.distance:
+            left, right = out._replace(carry=Carry.EQUAL).both(_own)
+            # an input attends to itself as it does: at distance exactly zero
+            apart = pin_same(left + right - 2.0 * total, same)
+            queries = Factor(keys.distance(value.cov), *(keys.variance(v) for v in sides.spread("variance")))
+            cov = scale * queries.times(Factor(*(_wide(t, 2 * n) for t in (apart, left, right)))).distance
+        ntk = None
+        if op.ntk:
+            before = jnp.zeros_like(given) if value.ntk is None else value.ntk
+            TK, TV = (e.covariance(before, trained=op.trainable) for e in (keys, values))
+            ntk = scale * (TK * _wide(total, 2 * n) + K * _wide(_total(TK * V + K * TV, n), 2 * n))
+            ntk = ntk + 4.0 * random + bias if op.trainable else ntk
+        result = PairValue(cov, ntk)
+        return result if op.pair is Carry.ALL else equal_positions(result, n)
+
+
+def positions_by_decay(
+    spatial: tuple[int, ...], decay: str | None, rate: float, power: float, p_norm: float
+) -> Float[np.ndarray, "*P *P"]:
+    """Return the covariance of positional embeddings: a function of distances between positions, 1 at 0."""
+    where = np.indices(spatial).reshape(len(spatial), -1)
+    d = (np.abs(where[:, :, None] - where[:, None, :]).astype(float) ** p_norm).sum(axis=0)
+    values = {None: d == 0, "rational": 1 / (1 + rate * d**power), "exponential": np.exp(-rate * d**power)}[decay]
+    return values.astype(float).reshape((*spatial, *spatial))
+
+
+def _embedded(op: Op, p: Mapping[str, Any], dtype: Any) -> tuple[Embedded, Embedded]:
+    """Return what embeddings make of keys (and queries), and of values."""
+    plain, options = Embedded(1.0, 0.0, None), dict(op.options)
+    if options["pos_emb"] == "NONE":
+        return plain, plain
+    R = jnp.asarray(positions_by_decay(op.spatial, *options["decay"]), dtype)
+    share = options["share"]
+    variance = p["W_pos_emb_std"]
+    keys = Embedded(1.0, variance, R) if options["pos_emb"] == "SUM" else Embedded(1.0 - share, share * variance, R)
+    return keys, keys if options["val_pos_emb"] else plain
+
+
+def _lined(R: Float[Array, "*P *P"], a: Float[Array, "..."]) -> Float[Array, "..."]:
+    return R.reshape((1,) * (a.ndim - R.ndim) + R.shape)
+
+
+def _own_distances(reads: Sequence[Sides]) -> list[tuple[ImageValue, Float[Array, "b *P *P"]]]:
+    return [(r.left, r.left.distance) for r in reads if r.left is not None and r.left.distance is not None]
+
+
+def _bare(values: Embedded, read: ImageValue, own: ImageValue) -> ImageValue:
+    """Return an input's values before the weights of the output, as :meth:`LinearAttention.image` made them."""
+    return ImageValue(values.variance(read.variance), read.std, None, own.within, own.own)
+
+
+def _own(value: ImageValue) -> Array:
+    assert value.own is not None
+    return value.own
+
+
+def _mean_variance(value: ImageValue) -> Float[Array, "b *P"]:
+    flat = value.variance.reshape(value.variance.shape[0], -1)
+    mean = jnp.einsum("bpr,br->bp", _own(value), flat, precision=jax.lax.Precision.HIGHEST)
+    return mean.reshape(value.variance.shape)
+
+
+def _row_sums(value: ImageValue) -> Float[Array, "b *P"]:
+    return jnp.sum(_own(value), axis=-1).reshape(value.variance.shape)
+
+
+def _attended(value: ImageValue) -> Float[Array, "b *P"]:
+    """Return the variance of what attends."""
+    assert value.within is not None
+    return _row_sums(value) * _mean_variance(value) - value.within
+
+
+def _apart(op: Op, mean: Float[Array, "..."], sides: Sides, same: Array) -> Float[Array, "..."]:
+    """Turn weighted sums of distances into the distance of weighted sums."""
+    within = sides.spread("within")
+    total, average = sides.both(_row_sums), sides.both(_mean_variance)
+    distance = mean - within[0] - within[1] + (total[0] - total[1]) * (average[0] - average[1])
+    return pin_same(distance, same, len(op.spatial))
+
+
+def _attend(
+    left: Float[Array, "b P P"], a: Float[Array, "..."], right: Float[Array, "b P P"], op: Op, *, block: bool
+) -> Float[Array, "..."]:
+    letters = "apr,abrs,bqs->abpq" if block else "apr,ars,aqs->apq"
+    out = jnp.einsum(letters, left, _flat(a, len(op.spatial)), right, precision=jax.lax.Precision.HIGHEST)
+    return out.reshape(a.shape)
+
+
+def _flat(a: Float[Array, "..."], n: int) -> Float[Array, "... P P"]:
+    size = math.prod(a.shape[a.ndim - n :])
+    return a.reshape((*a.shape[: a.ndim - 2 * n], size, size))
+
+
+def _total(a: Float[Array, "..."], n: int) -> Float[Array, "..."]:
+    return jnp.sum(a, axis=tuple(range(a.ndim - 2 * n, a.ndim)))
+
+
+def _wide(a: Float[Array, "..."], n: int) -> Float[Array, "..."]:
+    return a.reshape((*a.shape, *(1,) * n))
+
+
+def _learned(op: Op, learned: Learned) -> Mapping[str, Any]:
+    assert op.hyper is not None
+    return learned[op.hyper]
+
+
+def _scale(p: Mapping[str, Any]) -> Float[Array, ""]:
+    return p["W_out_std"] * p["W_value_std"]
