@@ -193,14 +193,14 @@ def _mix(builder: Builder, layer: Layer, inputs: Inputs, at: Place, factors: tup
 
 def _times(builder: Builder, layer: Layer, x: int, at: Place, factor: float) -> int:
     return builder.add(
-        ("times", factor, x),
+        ("scale", x, float(factor) ** 2),
         at,
-        kind="times",
+        kind="scale",
         label=f"times {factor:g}",
         inputs=(x,),
         spatial=builder.values[x].spatial,
         gaussian=builder.gaussian[x],
-        options=(("square", float(factor) ** 2),),
+        options=(("factor", float(factor) ** 2),),
     )
 
 

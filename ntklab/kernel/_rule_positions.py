@@ -133,16 +133,6 @@ class Index(Linear):
         return a[(slice(None),) * lead + words * GROUPS[carry]]
 
 
-class Times(Linear):
-    """A constant factor, squared in ``op.options``."""
-
-    kind = "times"
-
-    def map(self, op: Op, a: Float[Array, "..."], carry: Carry, learned: Learned) -> Float[Array, "..."]:
-        """Multiply."""
-        return dict(op.options)["square"] * a
-
-
 def _factors(op: Op) -> tuple[Factor, ...]:
     return dict(op.options)["factors"]
 

@@ -15,7 +15,7 @@ from ntklab.kernel._rule_attention import LinearAttention, ProductAttention
 from ntklab.kernel._rule_linear import Conv, Dense, Sum
 from ntklab.kernel._rule_normalisation import Dropout, LayerNorm
 from ntklab.kernel._rule_pool import Flatten, Pool
-from ntklab.kernel._rule_positions import Index, Mix, Times
+from ntklab.kernel._rule_positions import Index, Mix
 from ntklab.kernel._rule_recurrent import Recurrent
 from ntklab.kernel._rule_structure import ConcatPositions, Product, Scale
 from ntklab.kernel._rule_weights import Local, Weights
@@ -37,7 +37,6 @@ _LINEAR = (
     Mix(),
     Pool(),
     Sum(),
-    Times(),
     Weights(),
 )
 
