@@ -130,7 +130,7 @@ def test_fields_with_defaults_may_be_left_out_of_hand_written_json():
         ('{"network": {"layer": "Relu"}}', ['"format": 1', "another version"]),
         ('{"format": 2, "network": {"layer": "Relu"}}', ['"format": 1', "another version"]),
         ('{"format": 1}', ['"format": 1', "another version"]),
-        ('{"format": 1, "network": {"layer": "Softmax"}}', ["Unknown layer 'Softmax'", "AvgPool, Conv, ConvLocal"]),
+        ('{"format": 1, "network": {"layer": "Softmax"}}', ["Unknown layer 'Softmax'", "AvgPool, Concat, Conv, ConvLocal"]),
         ('{"format": 1, "network": {}}', ["Unknown layer None"]),
         ('{"format": 1, "network": {"layer": "Relu", "slope": 1}}', ["Relu", "slope"]),
         ('{"format": 1, "network": {"layer": "Conv"}}', ["Conv", "filter_shape"]),
