@@ -34,7 +34,8 @@ class NtkCosts:
     operations : dict
         Method -> floating-point operations.
     bytes : dict
-        Method -> about the most memory at once, besides parameters, inputs and the kernel itself.
+        Method -> about the most memory at once, besides parameters, inputs and the kernel itself. Counted from shapes:
+        the scratch space of compiled convolutions comes on top, up to as much again.
     batch, output_batch : dict
         Method -> inputs of a block, and outputs pulled back at once.
     best : {"jacobian", "vector", "structured"}
@@ -174,7 +175,7 @@ def _count(
         if name == "jacobian":
             return lambda r, c: item * (2 * r * c * largest + r * (1 + c) * activations)
         if name == "vector":
-            return lambda r, c: item * r * (c * largest + (1 + c + r * c) * activations)
+            return lambda r, c: item * r * (2 * c * largest + (1 + c + r * c) * activations)
         return lambda r, c: structured(r, c)[0]
 
     half, together = (0.5 if symmetric else 1.0), axes.cotangents

@@ -28,22 +28,6 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ntklab.kernel._relu_tables import ANGLE_32, ANGLE_64, CURVE_32, CURVE_64
-from ntklab.kernel._rule_activation import Dual, DualValue, Numbers
-from ntklab.kernel._values import Sides
-
-
-class ReluDual(Dual):
-    """``max(x, 0)``."""
-
-    def variance(self, variance: Float[Array, "..."], p: Numbers) -> Float[Array, "..."]:
-        """Return half of it."""
-        return 0.5 * variance
-
-    def pair(self, distance: Float[Array, "..."], sides: Sides, p: Numbers) -> DualValue:
-        """Return the formulas above."""
-        z, gap, product = correlation_gap(distance, *sides.spread("std"))
-        h, kappa_1, kappa_0 = relu_dual(z)
-        return DualValue(0.5 * gap + product * h, 0.5 * product * kappa_1, 0.5 * kappa_0)
 
 
 @jax.custom_jvp
@@ -69,7 +53,7 @@ def relu_dual(
     u = jnp.minimum(z, 2.0 - z)
     root = jnp.sqrt(u)
     wide = z.dtype == jnp.float64
-    angle = root * _polynomial(ANGLE_64 if wide else ANGLE_32, u)
+    angle = small_angle(u)
     curve = u * root * _polynomial(CURVE_64 if wide else CURVE_32, u)
     acute = z < 1.0
     h = jnp.where(acute, z - curve, 1.0 - curve)
@@ -85,6 +69,11 @@ def _relu_dual_jvp(primals, tangents):  # pyright: ignore[reportUnusedFunction]
     inside = squared_sine > 0.0
     slope = jnp.where(inside, -jax.lax.rsqrt(jnp.where(inside, squared_sine, 1.0)) / np.pi, 0.0)
     return (h, kappa_1, kappa_0), (kappa_0 * dz, -kappa_0 * dz, slope * dz)
+
+
+def small_angle(u: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    r"""Return :math:`\arccos(1 - u) / \pi` for ``u`` between 0 and 1, with its relative accuracy at 0."""
+    return jnp.sqrt(u) * _polynomial(ANGLE_64 if u.dtype == jnp.float64 else ANGLE_32, u)
 
 
 def correlation_gap(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from ntklab import spec
+from ntklab.kernel import _dual_quadrature as quadrature
+from ntklab.kernel import _duals_kinked as kinked
+from ntklab.kernel import _duals_smooth as smooth
 from ntklab.kernel import _lower_linear as linear
 from ntklab.kernel import _lower_weights as weights
 from ntklab.kernel import _lowerings as lowerings
 from ntklab.kernel import _lowerings_structure as structure
 from ntklab.kernel._build import Lowering
-from ntklab.kernel._relu import ReluDual
 from ntklab.kernel._rule import Rule
 from ntklab.kernel._rule_activation import ActivationRule, Dual
 from ntklab.kernel._rule_attention import LinearAttention, ProductAttention
@@ -22,7 +24,32 @@ from ntklab.kernel._rule_weights import Local, Weights
 from ntklab.spec import Activation, Layer
 
 DUALS: dict[type[Activation], tuple[str, Dual]] = {
-    spec.Relu: ("relu", ReluDual()),
+    spec.ABRelu: ("abrelu", kinked.ABReluDual()),
+    spec.Abs: ("abs", kinked.AbsDual()),
+    spec.Cos: ("cos", smooth.CosDual()),
+    spec.Erf: ("erf", smooth.ErfDual()),
+    spec.Exp: ("exp", smooth.ExpDual()),
+    spec.ExpNormalized: ("exp_normalized", kinked.ExpNormalizedDual()),
+    spec.Gabor: ("gabor", smooth.GaborDual()),
+    spec.Gaussian: ("gaussian", smooth.GaussianDual()),
+    spec.Gelu: ("gelu", quadrature.GeluDual()),
+    spec.Hermite: ("hermite", smooth.HermiteDual()),
+    spec.LeakyRelu: ("leaky_relu", kinked.LeakyReluDual()),
+    spec.Monomial: ("monomial", smooth.MonomialDual()),
+    spec.Polynomial: ("polynomial", smooth.PolynomialDual()),
+    spec.Rbf: ("rbf", smooth.RbfDual()),
+    spec.RectifiedMonomial: ("rectified_monomial", kinked.RectifiedMonomialDual()),
+    spec.Relu: ("relu", kinked.ReluDual()),
+    spec.Sigmoid_like: ("sigmoid_like", smooth.SigmoidLikeDual()),
+    spec.Sign: ("sign", kinked.SignDual()),
+    spec.Sin: ("sin", smooth.SinDual()),
+    spec.Elementwise: ("elementwise", quadrature.QuadratureDual(quadrature.FUNCTIONS["elementwise"])),
+    spec.Elu: ("elu", quadrature.QuadratureDual(quadrature.FUNCTIONS["elu"])),
+    spec.Selu: ("selu", quadrature.QuadratureDual(quadrature.FUNCTIONS["selu"])),
+    spec.Sigmoid: ("sigmoid", quadrature.QuadratureDual(quadrature.FUNCTIONS["sigmoid"])),
+    spec.Silu: ("silu", quadrature.QuadratureDual(quadrature.FUNCTIONS["silu"])),
+    spec.Softplus: ("softplus", quadrature.QuadratureDual(quadrature.FUNCTIONS["softplus"])),
+    spec.Tanh: ("tanh", quadrature.QuadratureDual(quadrature.FUNCTIONS["tanh"])),
 }
 """Activation -> kind of operation, and its dual."""
 

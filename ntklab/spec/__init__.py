@@ -1,7 +1,33 @@
 """Networks as data: frozen layers that print, compare, hash and save; everything starts here."""
 
 from ntklab.spec import zoo as zoo
+from ntklab.spec._activations import ABRelu as ABRelu
+from ntklab.spec._activations import Abs as Abs
+from ntklab.spec._activations import Cos as Cos
+from ntklab.spec._activations import Elementwise as Elementwise
+from ntklab.spec._activations import Elu as Elu
+from ntklab.spec._activations import Erf as Erf
+from ntklab.spec._activations import Exp as Exp
+from ntklab.spec._activations import ExpNormalized as ExpNormalized
+from ntklab.spec._activations import Gabor as Gabor
+from ntklab.spec._activations import Gaussian as Gaussian
+from ntklab.spec._activations import Gelu as Gelu
+from ntklab.spec._activations import Hermite as Hermite
+from ntklab.spec._activations import LeakyRelu as LeakyRelu
+from ntklab.spec._activations import Monomial as Monomial
+from ntklab.spec._activations import Polynomial as Polynomial
+from ntklab.spec._activations import Rbf as Rbf
+from ntklab.spec._activations import RectifiedMonomial as RectifiedMonomial
 from ntklab.spec._activations import Relu as Relu
+from ntklab.spec._activations import Selu as Selu
+from ntklab.spec._activations import Sigmoid as Sigmoid
+from ntklab.spec._activations import Sigmoid_like as Sigmoid_like
+from ntklab.spec._activations import Sign as Sign
+from ntklab.spec._activations import Silu as Silu
+from ntklab.spec._activations import Sin as Sin
+from ntklab.spec._activations import Softplus as Softplus
+from ntklab.spec._activations import Swish as Swish
+from ntklab.spec._activations import Tanh as Tanh
 from ntklab.spec._attention import GlobalSelfAttention as GlobalSelfAttention
 from ntklab.spec._convolutions import Conv as Conv
 from ntklab.spec._convolutions import ConvLocal as ConvLocal

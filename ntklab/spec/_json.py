@@ -41,7 +41,7 @@ LAYERS: dict[str, type[Layer]] = {
     name: found
     for module in _MODULES
     for name, found in vars(module).items()
-    if isinstance(found, type) and issubclass(found, Layer) and is_dataclass(found)
+    if isinstance(found, type) and issubclass(found, Layer) and is_dataclass(found) and found.__name__ == name
 }
 """Every layer by its name: the dataclasses of these modules."""
 
@@ -95,6 +95,8 @@ def _pack(value: Any) -> Any:
         known = fields(value)  # pyright: ignore[reportArgumentType]
         packed = {f.name: _pack(getattr(value, f.name)) for f in known if not _unsaid(f, getattr(value, f.name))}
         return {"layer": type(value).__name__, **packed}
+    if callable(value):
+        raise SpecError(f"A network with a function of yours, {value!r}, has no JSON and cannot be stored.")
     if isinstance(value, tuple):
         return [_pack(inner) for inner in value]
     return value

@@ -141,8 +141,8 @@ def other_networks():
 
 DIFFERENT, EXACT = 2e-15, 4e-15
 """Largest errors seen, times about three: neural-tangents between different inputs, NumPy everywhere."""
-SINGLE = 4e-6
-"""The same in float32."""
+SINGLE = 1e-5
+"""In float32: the largest seen is 4.5e-6, where inputs nearly coincide; elsewhere 1.5e-7."""
 QUICK = (
     "fc Product 3",
     "conv 1 2 Flatten",

@@ -40,13 +40,11 @@ def test_the_kernels_are_those_of_neural_tangents_for_every_treatment_of_outputs
     net = network(*NETWORKS[name], dtype="float64")
     arguments = net, Params(weights, {}), golden["x1"], golden["x2"]
     for outputs in ("full", "mean", "diagonal"):
-        # that the methods agree is shown elsewhere
-        methods = ("jacobian", "vector", "structured") if (name, outputs) == ("dense", "full") else ("structured",)
         found = {
-            "nngp": [empirical_nngp(*arguments, outputs=outputs)],
-            "ntk": [empirical_ntk(*arguments, outputs=outputs, method=method) for method in methods],
+            "nngp": empirical_nngp(*arguments, outputs=outputs),
+            "ntk": empirical_ntk(*arguments, outputs=outputs),  # that the methods agree is shown elsewhere
         }
         for kernel, ours in found.items():
             theirs = golden[f"{kernel}/{outputs}"]
-            for each in ours:  # float64: the largest difference seen was 4e-16 of the largest entry
-                np.testing.assert_allclose(each, theirs, rtol=0, atol=1e-14 * np.abs(theirs).max())
+            # in float64, next to the largest entry: two orders of the same sums
+            np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-13 * np.abs(theirs).max())

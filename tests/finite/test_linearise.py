@@ -81,6 +81,16 @@ def test_the_linear_function_trains_as_the_kernel_predictor_says_at_every_time()
         np.testing.assert_allclose(path.times, rate * steps, rtol=1e-12)
 
 
+def test_cross_entropy_descends_by_probabilities_less_targets():
+    x, y, w, rate = draw(0, 5, 3), np.eye(2)[[0, 1, 1, 0, 1]], draw(1, 3, 2), 0.1
+    path = train_gd(lambda w, x: x @ w, jnp.asarray(w), x, y, rate, 3, loss="cross-entropy")
+    for _ in range(3):
+        odds = np.exp(x @ w)
+        w = w - rate * x.T @ (odds / odds.sum(axis=1, keepdims=True) - y)
+    np.testing.assert_allclose(path.params, w, rtol=1e-12)
+
+
+@pytest.mark.slow
 def test_on_cross_entropy_the_linear_function_trains_as_the_dual_flow_says():
     params, x, _ = model()
     y = encode(np.array([0, 1, 1, 0, 1, 0]), "one-hot", n_classes=2)

@@ -4,6 +4,7 @@ Its top-level package imports its empirical part, which no longer works; its clo
 package takes the place of the top level, and only the submodules ``stax`` and ``predict`` are imported.
 """
 
+import dataclasses
 import functools
 import importlib
 import importlib.util
@@ -15,6 +16,8 @@ import warnings
 import jax
 import numpy as np
 import pytest
+
+from ntklab.spec import Activation
 
 
 @functools.cache
@@ -129,6 +132,8 @@ def _to_stax(stax, layer):
     if kind in ("Parallel", "Residual"):
         parts = [_to_stax(stax, part) for part in layer.branches]
         return stax.serial(stax.FanOut(len(parts)), stax.parallel(*parts), stax.FanInSum())
+    if isinstance(layer, Activation):  # the same names and arguments
+        return getattr(stax, kind)(*(getattr(layer, field.name) for field in dataclasses.fields(layer)))
     if kind in ("Product", "Concat"):
         parts = [_to_stax(stax, part) for part in layer.branches]
         # its axes count the batch
