@@ -12,6 +12,7 @@ from jaxtyping import Array, Float
 
 from ntklab.finite._activations import PHI
 from ntklab.finite._linear import LINEAR, Finite
+from ntklab.finite._positions import POSITIONS
 from ntklab.finite._sequences import SEQUENCES
 from ntklab.spec import Branching, Chain, Concat, Layer, Parallel, Product, Residual, join
 
@@ -37,6 +38,7 @@ def _concat(layer: Concat, weights: Mapping[str, Array], outs: list[Float[Array,
 
 LAYERS: dict[type[Layer], Finite] = {
     **LINEAR,
+    **POSITIONS,
     **SEQUENCES,
     **{layer: Finite(partial(_phi, phi)) for layer, phi in PHI.items()},
     Concat: Finite(_concat),

@@ -11,7 +11,21 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
-from ntklab.spec import AvgPool, Conv, Dense, Flatten, GlobalAvgPool, Identity, Layer, Shape, window_padding
+from ntklab.spec import (
+    AvgPool,
+    Conv,
+    ConvLocal,
+    ConvTranspose,
+    Dense,
+    Flatten,
+    GlobalAvgPool,
+    GlobalSumPool,
+    Identity,
+    Layer,
+    Shape,
+    SumPool,
+    window_padding,
+)
 
 # TF32 on GPUs and bfloat16 on TPUs would cost three digits, and this is what kernels are checked against.
 PRECISION = lax.Precision.HIGHEST
@@ -24,6 +38,11 @@ def no_weights(layer: Any, shape: Shape) -> Shapes:
     return {}
 
 
+def unit_stds(layer: Any, shapes: Shapes) -> Mapping[str, float]:
+    """Return nothing: all weights are unit Gaussians."""
+    return {}
+
+
 class Finite(NamedTuple):
     """What one type of layer is in a network of finite width.
 
@@ -32,70 +51,146 @@ class Finite(NamedTuple):
     apply : callable
         ``apply(layer, weights, x)``; a :class:`~ntklab.spec.Branching` layer gets the list of what leaves its parts.
     weights : callable
-        ``weights(layer, shape)``: names and shapes of its unit Gaussian weights, for inputs of that shape.
+        ``weights(layer, shape)``: names and shapes of its Gaussian weights, for inputs of that shape.
+    stds : callable
+        ``stds(layer, shapes)``: their standard deviations at the start, where those are not 1.
     """
 
     apply: Callable[[Any, Mapping[str, Array], Any], Array]
     weights: Callable[[Any, Shape], Shapes] = no_weights
+    stds: Callable[[Any, Shapes], Mapping[str, float]] = unit_stds
 
 
-def affine_weights(layer: Dense | Conv, shape: Shape) -> Shapes:
-    """Return ``W`` (window sizes for Conv, channels in, channels out) and ``b``."""
-    channels = shape[-1]
-    assert layer.width is not None, "widths are settled before weights are made"
+Affine = Dense | Conv | ConvTranspose | ConvLocal
+
+
+def affine_weights(layer: Affine, shape: Shape) -> Shapes:
+    """Return ``W`` (positions for ConvLocal, window sizes, channels in a group, channels out) and ``b``."""
+    channels, width = shape[-1], layer.output_shape(shape)[-1]
+    assert width is not None, "widths are settled before weights are made"
     assert channels is not None, "widths are settled, so every channel count is known"
-    window = layer.window if isinstance(layer, Conv) else ()
-    shapes: Shapes = {"W": (*window, channels, layer.width)}
-    return shapes if layer.b_std is None else {**shapes, "b": (layer.width,)}
+    if isinstance(layer, Conv):
+        channels //= layer.channel_groups(channels)
+    window = () if isinstance(layer, Dense) else layer.window
+    own = layer.output_shape(shape)[:-1] if isinstance(layer, ConvLocal) else ()
+    positions = tuple(n for n in own if n is not None)
+    shapes: Shapes = {"W": (*positions, *window, channels, width)}
+    return shapes if layer.b_std is None else {**shapes, "b": (*positions, width)}
 
 
-def _affine(layer: Dense | Conv, weights: Mapping[str, Array], x: Float[Array, "n ..."]) -> Float[Array, "n ..."]:
+def affine_stds(layer: Affine, shapes: Shapes) -> Mapping[str, float]:
+    """Return what the standard parameterisation has in the weights and the NTK parameterisation in front of them."""
+    if layer.parameterization == "ntk":
+        return {}
+    return {"W": layer.W_std / math.sqrt(_fan_in(layer, shapes["W"]) / layer.s[0]), "b": layer.b_std or 0.0}
+
+
+def _affine(layer: Affine, weights: Mapping[str, Array], x: Float[Array, "n ..."]) -> Float[Array, "n ..."]:
     W = weights["W"]
-    fan_in = math.prod(W.shape[:-1])
-    linear = jnp.dot(x, W, precision=PRECISION) if isinstance(layer, Dense) else _convolve(layer, W, x)
-    y = layer.W_std / math.sqrt(fan_in) * linear
+    linear = _LINEAR_PARTS[type(layer)](layer, W, x)
+    if layer.parameterization == "standard":
+        y = 1.0 / math.sqrt(layer.s[0]) * linear
+    else:
+        y = layer.W_std / math.sqrt(_fan_in(layer, W.shape)) * linear
     if layer.b_std is not None:
-        y = y + layer.b_std * jnp.broadcast_to(weights["b"], y.shape)
+        scale = 1.0 if layer.parameterization == "standard" else layer.b_std
+        y = y + scale * jnp.broadcast_to(weights["b"], y.shape)
     return y
 
 
+def _fan_in(layer: Affine, shape: tuple[int, ...]) -> int:
+    """Return how many numbers one output is the sum of."""
+    return math.prod(shape[:-1] if isinstance(layer, Dense) else shape[-len(layer.window) - 2 : -1])
+
+
+def _matmul(_: Dense, W: Float[Array, "..."], x: Float[Array, "n ..."]) -> Float[Array, "n ..."]:
+    return jnp.dot(x, W, precision=PRECISION)
+
+
 def _convolve(layer: Conv, W: Float[Array, "..."], x: Float[Array, "n ..."]) -> Float[Array, "n ..."]:
-    strides = _strides(layer)
-    # Any letters but N, C, I and O name spatial axes; digits never run into those.
-    axes = "".join(str(i) for i in range(len(layer.window)))
-    if layer.padding == "CIRCULAR":
-        x = _wrap(layer, x)
+    x, padding = _padded(x, layer.reach, layer.strides, layer.padding)
+    dilation = layer.dilation
+    assert dilation is None or isinstance(dilation, tuple)
     return lax.conv_general_dilated(
         x,
         W,
-        window_strides=strides,
-        padding="SAME" if layer.padding == "SAME" else "VALID",
-        dimension_numbers=(f"N{axes}C", f"{axes}IO", f"N{axes}C"),
+        window_strides=_strides(layer),
+        padding=padding,
+        rhs_dilation=dilation,
+        dimension_numbers=_axes(layer),
+        feature_group_count=x.shape[-1] // W.shape[-2],
         precision=PRECISION,
     )
 
 
-def _avg_pool(layer: AvgPool, weights: Mapping[str, Array], x: Float[Array, "n ..."]) -> Float[Array, "n ..."]:
-    if layer.padding == "CIRCULAR":
-        x = _wrap(layer, x)
-    total = lax.reduce_window(
+def _transpose(layer: ConvTranspose, W: Float[Array, "..."], x: Float[Array, "n ..."]) -> Float[Array, "n ..."]:
+    """Apply JAX's transposed convolution; CIRCULAR wraps all of its result around the sizes of SAME."""
+    padding = "VALID" if layer.padding == "CIRCULAR" else layer.padding
+    y = lax.conv_transpose(x, W, _strides(layer), padding, dimension_numbers=_axes(layer), precision=PRECISION)
+    if layer.padding != "CIRCULAR":
+        return y
+    for axis, stride in enumerate(_strides(layer), 1):
+        whole, size = y.shape[axis], x.shape[axis] * stride
+        around = (np.arange(whole) - (whole - size) // 2) % size
+        y = jnp.moveaxis(y, axis, 0)
+        y = jnp.moveaxis(jnp.zeros((size, *y.shape[1:]), y.dtype).at[around].add(y), 0, axis)
+    return y
+
+
+def _unshared(layer: ConvLocal, W: Float[Array, "..."], x: Float[Array, "n ..."]) -> Float[Array, "n ..."]:
+    """Sum, tap by tap, what stands under it times the weights there."""
+    x, padding = _padded(x, layer.window, layer.strides, layer.padding)
+    n = len(layer.window)
+    if padding == "SAME":
+        sizes = zip(x.shape[1:-1], layer.window, _strides(layer), strict=True)
+        x = jnp.pad(x, [(0, 0), *(window_padding(*size, "SAME") for size in sizes), (0, 0)])
+    total = jnp.zeros((x.shape[0], *W.shape[:n], W.shape[-1]), x.dtype)
+    for tap in np.ndindex(*layer.window):
+        under = tuple(
+            slice(o, o + (m - 1) * s + 1, s) for o, m, s in zip(tap, W.shape[:n], _strides(layer), strict=True)
+        )
+        here = W[(slice(None),) * n + tap]
+        total = total + jnp.einsum("n...c,...cd->n...d", x[(slice(None), *under)], here, precision=PRECISION)
+    return total
+
+
+_LINEAR_PARTS = {Dense: _matmul, Conv: _convolve, ConvTranspose: _transpose, ConvLocal: _unshared}
+
+
+def _axes(layer: Conv | ConvTranspose) -> tuple[str, str, str]:
+    # Any letters but N, C, I and O name spatial axes; digits never run into those.
+    axes = "".join(str(i) for i in range(len(layer.window)))
+    return f"N{axes}C", f"{axes}IO", f"N{axes}C"
+
+
+def _sum_pool(
+    layer: AvgPool | SumPool, weights: Mapping[str, Array], x: Float[Array, "n ..."]
+) -> Float[Array, "n ..."]:
+    x, padding = _padded(x, layer.window, layer.strides, layer.padding)
+    return lax.reduce_window(
         x,
         np.zeros((), x.dtype),  # a NumPy zero: lax knows it as the sum's neutral element and can differentiate
         lax.add,
         window_dimensions=(1, *layer.window, 1),
         window_strides=(1, *_strides(layer), 1),
-        padding="SAME" if layer.padding == "SAME" else "VALID",
+        padding=padding,
     )
-    return total / math.prod(layer.window)
 
 
-def _wrap(layer: Conv | AvgPool, x: Float[Array, "n ..."]) -> Float[Array, "n ..."]:
-    sizes = zip(x.shape[1:-1], layer.window, _strides(layer), strict=True)
-    pads = [window_padding(n, k, s, "CIRCULAR") for n, k, s in sizes]
-    return jnp.pad(x, [(0, 0), *pads, (0, 0)], mode="wrap")
+def _avg_pool(layer: AvgPool, weights: Mapping[str, Array], x: Float[Array, "n ..."]) -> Float[Array, "n ..."]:
+    total = _sum_pool(layer, weights, x)
+    return total / (_sum_pool(layer, weights, jnp.ones_like(x)) if layer.normalize_edges else math.prod(layer.window))
 
 
-def _strides(layer: Conv | AvgPool) -> tuple[int, ...]:
+def _padded(x: Float[Array, "n ..."], window: tuple[int, ...], strides: Any, padding: Any) -> tuple[Array, Any]:
+    """Return the input, wrapped around for CIRCULAR, and the padding that is left to do."""
+    if padding != "CIRCULAR":
+        return x, padding
+    pads = [window_padding(n, k, s, "CIRCULAR") for n, k, s in zip(x.shape[1:-1], window, strides, strict=True)]
+    return jnp.pad(x, [(0, 0), *pads, (0, 0)], mode="wrap"), "VALID"
+
+
+def _strides(layer: Conv | ConvTranspose | ConvLocal | AvgPool | SumPool) -> tuple[int, ...]:
     assert isinstance(layer.strides, tuple), "the spec writes strides out"
     return layer.strides
 
@@ -104,15 +199,20 @@ def _global_avg_pool(_: GlobalAvgPool, weights: Mapping[str, Array], x: Float[Ar
     return jnp.mean(x, axis=tuple(range(1, x.ndim - 1)))
 
 
+def _global_sum_pool(_: GlobalSumPool, weights: Mapping[str, Array], x: Float[Array, "n ..."]) -> Float[Array, "n C"]:
+    return jnp.sum(x, axis=tuple(range(1, x.ndim - 1)))
+
+
 def _flatten(_: Flatten, weights: Mapping[str, Array], x: Float[Array, "n ..."]) -> Float[Array, "n C"]:
     return jnp.reshape(x, (x.shape[0], math.prod(x.shape[1:])))
 
 
 LINEAR: dict[type[Layer], Finite] = {
-    Dense: Finite(_affine, affine_weights),
-    Conv: Finite(_affine, affine_weights),
+    **{layer: Finite(_affine, affine_weights, affine_stds) for layer in _LINEAR_PARTS},
     AvgPool: Finite(_avg_pool),
+    SumPool: Finite(_sum_pool),
     GlobalAvgPool: Finite(_global_avg_pool),
+    GlobalSumPool: Finite(_global_sum_pool),
     Flatten: Finite(_flatten),
     Identity: Finite(lambda layer, weights, x: x),
 }

@@ -15,6 +15,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, Shaped
 
 from ntklab.errors import InputError, SpecError
 from ntklab.finite._forward import LAYERS, Weights, forward
+from ntklab.finite._positions import tell_inputs
 from ntklab.finite._widths import settle_widths
 from ntklab.spec import Layer, Serial, Weighted, infer_shapes
 
@@ -76,7 +77,8 @@ class Network:
     def init(self, key: PRNGKeyArray) -> Params:
         """Return weights and biases drawn independently from the unit Gaussian.
 
-        The scales ``W_std / sqrt(fan_in)`` and ``b_std`` belong to the forward pass (NTK parameterisation).
+        The scales ``W_std / sqrt(fan_in)`` and ``b_std`` belong to the forward pass (NTK parameterisation); under
+        the standard parameterisation they are the weights' own.
 
         Parameters
         ----------
@@ -93,7 +95,9 @@ class Network:
             return self._template
         keys = jax.random.split(key, len(leaves))
         drawn = [jax.random.normal(k, leaf.shape, leaf.dtype) for k, leaf in zip(keys, leaves, strict=True)]
-        return jax.tree.unflatten(tree, drawn)
+        stds = jax.tree.leaves(self._stds)
+        scaled = [std * leaf if std != 1.0 else leaf for std, leaf in zip(stds, drawn, strict=True)]
+        return jax.tree.unflatten(tree, scaled)
 
     def apply(self, params: Params, x: Shaped[Array | np.ndarray, "n ..."]) -> Float[Array, "n outputs"]:
         """Return the network's outputs; a pure function, ready for ``jit``, ``grad`` and ``vmap``.
@@ -112,7 +116,8 @@ class Network:
         """
         weights = {**params.trainable, **params.frozen}
         _check_weights(weights, {**self._template.trainable, **self._template.frozen})
-        return forward(self.spec, "", weights, as_inputs(self, x, "x"))
+        inputs = as_inputs(self, x, "x")
+        return forward(self.spec, "", tell_inputs(weights, inputs), inputs)
 
     @cached_property
     def _template(self) -> Params:
@@ -123,12 +128,22 @@ class Network:
             layer = step.layer
             shapes = LAYERS[type(layer)].weights(layer, step.input_shape) if type(layer) in LAYERS else {}
             if shapes:
-                assert isinstance(layer, Weighted)
-                part = trainable if layer.trainable else frozen
+                part = trainable if isinstance(layer, Weighted) and layer.trainable else frozen
                 part[step.path] = {
                     name: jax.ShapeDtypeStruct(shape, np.dtype(self.dtype)) for name, shape in shapes.items()
                 }
         return Params(trainable, frozen)
+
+    @cached_property
+    def _stds(self) -> Params:
+        """Standard deviations at the start, laid out like the weights."""
+        layers = {step.path: step.layer for step in infer_shapes(self.spec, self.input_shape)}
+
+        def stds(path: str, leaves: Mapping[str, Any]) -> dict[str, Any]:
+            found = LAYERS[type(layers[path])].stds(layers[path], {name: leaf.shape for name, leaf in leaves.items()})
+            return {name: found.get(name, 1.0) for name in leaves}
+
+        return Params(*({path: stds(path, leaves) for path, leaves in part.items()} for part in self._template))
 
 
 def network(

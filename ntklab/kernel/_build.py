@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from ntklab.errors import SpecError
 from ntklab.kernel._plan import Carry, Op
-from ntklab.spec import Activation, Branching, Chain, Layer, Product, Weighted, join
+from ntklab.spec import Activation, Branching, Chain, Layer, Product, Shape, Weighted, join
 
 
 class Place(NamedTuple):
@@ -17,6 +17,12 @@ class Place(NamedTuple):
     network: Layer
     prefix: str
     path: str
+    shapes: Mapping[str, Shape]
+
+    @property
+    def input_shape(self) -> Shape:
+        """Shape of what enters the layer."""
+        return self.shapes[self.path]
 
     @property
     def name(self) -> str:
@@ -40,12 +46,13 @@ class Builder:
         self.values: list[Op] = []
         self.centred: dict[int, bool] = {0: False}  # as random functions: of mean zero
         self.gaussian: list[bool] = []  # as random functions: only Gaussian values may enter an activation
+        self.alike: list[bool] = []  # infinitely many channels of one distribution: not those of the input itself
         self.hyper: list[tuple[str, str, float]] = []
         self.seen: dict[tuple, int] = {}
 
     def input(self) -> int:
         """Return the number of the input."""
-        return self._append(("input",), False, Op(**_unsettled("input", "input", (), self.input_shape[:-1])))
+        return self._append(("input",), False, False, Op(**_unsettled("input", "input", (), self.input_shape[:-1])))
 
     def add_layer(self, layer: Layer, x: int, at: Place) -> int:
         """Return the number of what a layer makes of a value."""
@@ -72,6 +79,7 @@ class Builder:
         inputs: tuple[int, ...],
         spatial: tuple[int, ...],
         gaussian: bool,
+        alike: bool | None = None,
         numbers: Iterable[tuple[str, float]] = (),
         trainable: bool = False,
         **op: Any,
@@ -84,6 +92,8 @@ class Builder:
             Everything that the result depends on: the layer and the values read.
         gaussian : bool
             Whether the result is Gaussian, so that an activation may follow.
+        alike : bool, optional
+            Whether its channels are infinitely many of one distribution; default: if those of all values read are.
         numbers : iterable of (name, value)
             Learnable numbers; those named ``..._std`` reach the rule squared.
         **op
@@ -97,12 +107,14 @@ class Builder:
             op["hyper"] = at.prefix + at.path
         ntk = self.tangents and (trainable or any(self.values[i].ntk for i in inputs))
         settled = {**_unsettled(kind, label, inputs, spatial), "ntk": ntk, "trainable": trainable, **op}
-        return self._append(key, gaussian, Op(**settled))
+        alike = all(self.alike[i] for i in inputs) if alike is None else alike
+        return self._append(key, gaussian, alike, Op(**settled))
 
-    def _append(self, key: tuple, gaussian: bool, op: Op) -> int:
+    def _append(self, key: tuple, gaussian: bool, alike: bool, op: Op) -> int:
         if key not in self.seen:
             self.values.append(op)
             self.gaussian.append(gaussian)
+            self.alike.append(alike)
             self.seen[key] = len(self.values) - 1
         return self.seen[key]
 

@@ -48,12 +48,14 @@ def lower(networks: Layer | Mapping[str, Layer], input_shape: Sequence[int], get
     wanted = (get,) if isinstance(get, str) else tuple(get)
     if not wanted or not set(wanted) <= set(GET):
         raise InputError(f'get takes "nngp", "ntk" or both, got {get!r}.')
-    for network in named.values():
-        infer_shapes(network, input_shape)
+    shapes = {
+        name: {step.path: step.input_shape for step in infer_shapes(network, input_shape)}
+        for name, network in named.items()
+    }
     builder = Builder(tuple(input_shape), "ntk" in wanted, LOWERINGS)
     outputs = []
     for name, network in named.items():
-        at = Place(network, f"{name}:" if name else "", "")
+        at = Place(network, f"{name}:" if name else "", "", shapes[name])
         number = builder.add_layer(network, builder.input(), at)
         if builder.values[number].spatial:
             raise SpecError(

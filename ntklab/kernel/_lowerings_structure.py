@@ -58,7 +58,7 @@ def concat(builder: Builder, layer: Concat, inputs: tuple[int, ...], at: Place) 
         ]
         key = ("concat", *scaled)
         return builder.add(
-            key, at, kind="sum", label="concat", inputs=tuple(scaled), spatial=spatials[0], gaussian=False
+            key, at, kind="sum", label="concat", inputs=tuple(scaled), spatial=spatials[0], gaussian=False, alike=False
         )
     _check_independent(builder, layer, inputs, at, "concatenates along positions")
     spatial = (*spatials[0][:axis], sum(s[axis] for s in spatials), *spatials[0][axis + 1 :])
@@ -99,6 +99,7 @@ def attention(builder: Builder, layer: GlobalSelfAttention, inputs: tuple[int, .
         inputs=inputs,
         spatial=spatial,
         gaussian=True,
+        alike=True,
         numbers=[(name, getattr(layer, name)) for name in names],
         trainable=layer.trainable,
         options=tuple(options.items()),
@@ -122,6 +123,7 @@ def recurrent(duals: Mapping[type[Activation], tuple[str, Dual]]) -> Lowering:
             inputs=inputs,
             spatial=(length,) if layer.output == "sequence" else (),
             gaussian=False,
+            alike=True,
             numbers=[*((name, getattr(layer, name)) for name in names), *phi.numbers],
             trainable=layer.trainable,
             options=(*phi.options, ("activation", duals[type(phi)][0]), ("length", length)),

@@ -40,11 +40,18 @@ class Carry(enum.Enum):
 
 @dataclass(frozen=True, repr=False)
 class Window(Described):
-    """A sliding window: sizes and strides, one per spatial axis, and the padding rule."""
+    """A sliding window: sizes and strides, one per spatial axis, and the padding rule.
+
+    ``dilation`` is the step between its taps, ``spread`` puts zeros between positions first (a transposed
+    convolution); empty where 1. ``amounts`` stand where those of the padding rule do not apply: pairs per axis.
+    """
 
     sizes: tuple[int, ...]
     strides: tuple[int, ...]
     padding: Padding
+    dilation: tuple[int, ...] = later(())
+    spread: tuple[int, ...] = later(())
+    amounts: tuple[tuple[int, int], ...] = later(())
 
 
 @dataclass(frozen=True, repr=False)

@@ -19,7 +19,7 @@ from jaxtyping import Array, Float
 from ntklab.kernel._plan import Carry, Op
 from ntklab.kernel._rule import Learned, Read, Rule
 from ntklab.kernel._values import ImageValue, PairValue, Sides, image_value
-from ntklab.kernel._windows import outside, pad, pad_amounts, together
+from ntklab.kernel._windows import outside, pad, together
 
 GROUPS = {Carry.NUMBER: 0, Carry.EQUAL: 1, Carry.ALL: 2}
 """How many copies of the position axes a value has."""
@@ -129,17 +129,14 @@ def pad_distance(op: Op, distance: Float[Array, "..."], sides: Sides) -> Float[A
     spatial = distance.shape[distance.ndim - len(op.window.sizes) :]
     padded = pad(distance, spatial, op.window, groups)
     beyond = outside(spatial, op.window)
-    if sides.carry is Carry.EQUAL or op.window.padding != "SAME" or not beyond.any():
+    if sides.carry is Carry.EQUAL or not beyond.any():
         return padded
-    left, right = sides.spread("variance")
+    window = op.window
+    left, right = sides.both(lambda value: pad(value.variance, spatial, window, 1))
     ones = (1,) * beyond.ndim
     lead = (1,) * (distance.ndim - 2 * beyond.ndim)
     q_outside = jnp.asarray(beyond.reshape((*lead, *ones, *beyond.shape)), distance.dtype)
     p_outside = jnp.asarray(beyond.reshape((*lead, *beyond.shape, *ones)), distance.dtype)
-    amounts = pad_amounts(spatial, op.window)
-    none = [(0, 0)] * beyond.ndim
-    left = jnp.pad(left, [(0, 0)] * len(lead) + amounts + none)
-    right = jnp.pad(right, [(0, 0)] * len(lead) + none + amounts)
     return padded + left * q_outside + right * p_outside
 
 

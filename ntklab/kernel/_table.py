@@ -6,6 +6,8 @@ from ntklab import spec
 from ntklab.kernel import _dual_quadrature as quadrature
 from ntklab.kernel import _duals_kinked as kinked
 from ntklab.kernel import _duals_smooth as smooth
+from ntklab.kernel import _lower_linear as linear
+from ntklab.kernel import _lower_weights as weights
 from ntklab.kernel import _lowerings as lowerings
 from ntklab.kernel import _lowerings_structure as structure
 from ntklab.kernel._build import Lowering
@@ -13,9 +15,12 @@ from ntklab.kernel._rule import Rule
 from ntklab.kernel._rule_activation import ActivationRule, Dual
 from ntklab.kernel._rule_attention import LinearAttention, ProductAttention
 from ntklab.kernel._rule_linear import Conv, Dense, Sum
+from ntklab.kernel._rule_normalisation import Dropout, LayerNorm
 from ntklab.kernel._rule_pool import Flatten, Pool
+from ntklab.kernel._rule_positions import Index, Mix
 from ntklab.kernel._rule_recurrent import Recurrent
 from ntklab.kernel._rule_structure import ConcatPositions, Product, Scale
+from ntklab.kernel._rule_weights import Local, Weights
 from ntklab.spec import Activation, Layer
 
 DUALS: dict[type[Activation], tuple[str, Dual]] = {
@@ -48,8 +53,22 @@ DUALS: dict[type[Activation], tuple[str, Dual]] = {
 }
 """Activation -> kind of operation, and its dual."""
 
+_LINEAR = (
+    Conv(),
+    Dense(),
+    Dropout(),
+    Flatten(),
+    Index(),
+    LayerNorm(),
+    Local(),
+    Mix(),
+    Pool(),
+    Sum(),
+    Weights(),
+)
+
 RULES: dict[str, Rule] = {
-    **{rule.kind: rule for rule in (Conv(), Dense(), Flatten(), Pool(), Sum())},
+    **{rule.kind: rule for rule in _LINEAR},
     **{rule.kind: rule for rule in (ConcatPositions(), LinearAttention(), Product(), ProductAttention(), Scale())},
     Recurrent.kind: Recurrent(dict(DUALS.values())),
     **{kind: ActivationRule(kind, dual) for kind, dual in DUALS.values()},
@@ -57,12 +76,22 @@ RULES: dict[str, Rule] = {
 """Kind of operation -> rule."""
 
 LOWERINGS: dict[type[Layer], Lowering] = {
-    spec.AvgPool: lowerings.avg_pool,
-    spec.Conv: lowerings.conv,
-    spec.Dense: lowerings.dense,
-    spec.Flatten: lowerings.flatten,
-    spec.GlobalAvgPool: lowerings.global_avg_pool,
-    spec.Identity: lowerings.identity,
+    spec.Aggregate: linear.aggregate,
+    spec.AvgPool: linear.avg_pool,
+    spec.Conv: weights.conv,
+    spec.ConvLocal: weights.conv_local,
+    spec.ConvTranspose: weights.conv_transpose,
+    spec.Dense: weights.dense,
+    spec.DotGeneral: linear.dot_general,
+    spec.Dropout: linear.dropout,
+    spec.Flatten: linear.flatten,
+    spec.GlobalAvgPool: linear.global_avg_pool,
+    spec.GlobalSumPool: linear.global_sum_pool,
+    spec.Identity: linear.identity,
+    spec.ImageResize: linear.resize,
+    spec.Index: linear.index,
+    spec.LayerNorm: linear.layer_norm,
+    spec.SumPool: linear.sum_pool,
     spec.Concat: structure.concat,
     spec.GlobalSelfAttention: structure.attention,
     spec.Parallel: structure.add_branches,

@@ -8,16 +8,38 @@ from dataclasses import MISSING, fields, is_dataclass
 from typing import Any
 
 from ntklab.errors import SpecError
-from ntklab.spec import _activations, _attention, _linear, _recurrent, _structure
+from ntklab.spec import (
+    _activations,
+    _attention,
+    _convolutions,
+    _linear,
+    _normalisation,
+    _pooling,
+    _positions,
+    _recurrent,
+    _structure,
+)
 from ntklab.spec._layer import Layer
 from ntklab.spec._structure import Serial
 
 FORMAT = 1
 """Raised whenever the meaning of the JSON changes, so that an old hash cannot name a new kernel."""
 
+_MODULES = (
+    _activations,
+    _attention,
+    _convolutions,
+    _linear,
+    _normalisation,
+    _pooling,
+    _positions,
+    _recurrent,
+    _structure,
+)
+
 LAYERS: dict[str, type[Layer]] = {
     name: found
-    for module in (_activations, _attention, _linear, _recurrent, _structure)
+    for module in _MODULES
     for name, found in vars(module).items()
     if isinstance(found, type) and issubclass(found, Layer) and is_dataclass(found) and found.__name__ == name
 }
@@ -70,13 +92,19 @@ def stable_hash(network: Layer) -> str:
 
 def _pack(value: Any) -> Any:
     if isinstance(value, Layer):
-        packed = {f.name: _pack(getattr(value, f.name)) for f in fields(value)}  # pyright: ignore[reportArgumentType]
+        known = fields(value)  # pyright: ignore[reportArgumentType]
+        packed = {f.name: _pack(getattr(value, f.name)) for f in known if not _unsaid(f, getattr(value, f.name))}
         return {"layer": type(value).__name__, **packed}
     if callable(value):
         raise SpecError(f"A network with a function of yours, {value!r}, has no JSON and cannot be stored.")
     if isinstance(value, tuple):
         return [_pack(inner) for inner in value]
     return value
+
+
+def _unsaid(field: Any, value: Any) -> bool:
+    """Whether a field is left out, so that networks keep their hash when their layers get new ones."""
+    return field.metadata.get("later", False) and value == field.default
 
 
 def _unpack(value: Any) -> Any:

@@ -14,6 +14,10 @@ Shape = tuple[int | None, ...]
 """Spatial sizes, then channels; ``None`` channels stand for a layer as wide as one likes."""
 
 
+LATER = {"later": True}
+"""Metadata of fields that came after their layer: where they have their default, JSON leaves them out."""
+
+
 class Misfit(Exception):
     """Why a layer cannot take its input; becomes a SpecError that shows the whole network."""
 

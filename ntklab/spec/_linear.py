@@ -1,16 +1,18 @@
-"""Linear layers: weights, pooling, reshaping. Notation: docs/notation.md.
+"""Dense layers, and what all layers with weights share. Notation: docs/notation.md.
 
-Every weight layer uses the NTK parameterisation: unit Gaussian weights, scaled in the forward pass by
+Weight layers use the NTK parameterisation unless told otherwise: unit Gaussian weights, scaled in the forward pass by
 ``W_std / sqrt(fan_in)`` and, for the bias, by ``b_std``. Names and defaults follow neural-tangents' stax.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
 
-from ntklab.spec._layer import Layer, Misfit, Shape, Weighted, check_flag, check_number, check_width
-from ntklab.spec._windows import Padding, settle_window, slid_shape
+from ntklab.errors import SpecError
+from ntklab.spec._layer import LATER, Layer, Misfit, Shape, Weighted, check_flag, check_number, check_width, is_size
+
+Parameterization = Literal["ntk", "standard"]
 
 
 @dataclass(frozen=True, repr=False)
@@ -26,6 +28,17 @@ class Dense(Weighted):
         Standard deviations of weights and bias; ``b_std=None`` means no bias.
     trainable : bool
         Whether gradient flow moves this layer. An untrained layer adds nothing to the NTK.
+    parameterization : {"ntk", "standard"}
+        ``"standard"`` computes :math:`y = W x / \sqrt{s_{in}} + b` with weights of standard deviation
+        :math:`W_{std} / \sqrt{n / s_{in}}`, biases of ``b_std``: the same outputs, but gradient flow moves wide layers
+        more. Its NTK depends on ``n / s[0]``, so the layer before must have a ``width``.
+    s : (int, int)
+        Under ``"standard"``, by how much channels in and out are widened beyond the nominal ``width``: there are
+        ``s[1] * width`` of them. ``s[0]`` is the ``s[1]`` of the layer before.
+
+    References
+    ----------
+    Sohl-Dickstein et al. 2020, "On the infinite width limit of neural networks with a standard parameterization".
 
     Examples
     --------
@@ -37,6 +50,8 @@ class Dense(Weighted):
     W_std: float = 1.0
     b_std: float | None = None
     trainable: bool = True
+    parameterization: Parameterization = field(default="ntk", metadata=LATER)
+    s: tuple[int, int] = field(default=(1, 1), metadata=LATER)
 
     def __post_init__(self) -> None:
         """Check the arguments."""
@@ -44,103 +59,7 @@ class Dense(Weighted):
 
     def output_shape(self, shape: Shape) -> Shape:
         """Return the same positions with its own channels."""
-        return (*shape[:-1], self.width)
-
-
-@dataclass(frozen=True, repr=False)
-class Conv(Weighted):
-    r"""Convolution over all spatial axes.
-
-    .. math:: y_p = W_{std} / \sqrt{k n} \sum_o W_o x_{p + o} + b_{std}\, b
-
-    Parameters
-    ----------
-    filter_shape : int or tuple of int
-        One size per spatial axis; ``3`` is short for ``(3, 3)``. ``k`` above is their product.
-    width, W_std, b_std, trainable
-        As in :class:`Dense`.
-    strides : int or tuple of int, optional
-        Default 1 along every axis.
-    padding : {"VALID", "SAME", "CIRCULAR"}
-        ``SAME`` pads with zeros, ``CIRCULAR`` wraps around, both by the amounts of JAX's ``SAME``.
-
-    Examples
-    --------
-    >>> Conv(3, padding="SAME", W_std=1.5)
-    Conv((3, 3), W_std=1.5, padding='SAME')
-    """
-
-    positional: ClassVar[str] = "filter_shape"
-    filter_shape: int | tuple[int, ...]
-    width: int | None = None
-    W_std: float = 1.0
-    b_std: float | None = None
-    trainable: bool = True
-    strides: int | tuple[int, ...] | None = None
-    padding: Padding = "VALID"
-
-    def __post_init__(self) -> None:
-        """Check the arguments and write sizes out as tuples."""
-        check_weights(self)
-        settle_window(self, "filter_shape")
-
-    @property
-    def window(self) -> tuple[int, ...]:
-        """Filter sizes, one per spatial axis."""
-        return as_tuple(self.filter_shape)
-
-    def output_shape(self, shape: Shape) -> Shape:
-        """Return as many positions as windows fit, with its own channels."""
-        return (*slid_shape(self.window, self.strides, self.padding, shape), self.width)
-
-
-@dataclass(frozen=True, repr=False)
-class AvgPool(Layer):
-    """Mean over windows; always divides by the window size, also where ``SAME`` pads with zeros.
-
-    Parameters
-    ----------
-    window_shape : int or tuple of int
-        One size per spatial axis; ``2`` is short for ``(2, 2)``.
-    strides : int or tuple of int, optional
-        Default 1 along every axis, as in neural-tangents: non-overlapping windows need ``strides=window``.
-    padding : {"VALID", "SAME", "CIRCULAR"}
-        As in :class:`Conv`.
-
-    Examples
-    --------
-    >>> AvgPool(2, strides=2)
-    AvgPool((2, 2), strides=(2, 2))
-    """
-
-    positional: ClassVar[str] = "window_shape"
-    window_shape: int | tuple[int, ...]
-    strides: int | tuple[int, ...] | None = None
-    padding: Padding = "VALID"
-
-    def __post_init__(self) -> None:
-        """Check the arguments and write sizes out as tuples."""
-        settle_window(self, "window_shape")
-
-    @property
-    def window(self) -> tuple[int, ...]:
-        """Window sizes, one per spatial axis."""
-        return as_tuple(self.window_shape)
-
-    def output_shape(self, shape: Shape) -> Shape:
-        """Return as many positions as windows fit."""
-        return (*slid_shape(self.window, self.strides, self.padding, shape), shape[-1])
-
-
-@dataclass(frozen=True, repr=False)
-class GlobalAvgPool(Layer):
-    """Mean over all spatial positions: ``(H, W, C) -> (C,)``."""
-
-    def output_shape(self, shape: Shape) -> Shape:
-        """Return the channels alone."""
-        if len(shape) < 2:
-            raise Misfit("it needs spatial axes, and there are none left")
-        return shape[-1:]
+        return (*shape[:-1], out_channels(self, shape))
 
 
 @dataclass(frozen=True, repr=False)
@@ -156,12 +75,29 @@ class Flatten(Layer):
 
 
 def check_weights(layer: Weighted) -> None:
-    """Raise SpecError unless width, W_std, b_std and trainable make sense."""
+    """Raise SpecError unless width, W_std, b_std, trainable and the parameterisation make sense."""
+    name = type(layer).__name__
     check_flag(layer, "trainable")
     check_width(layer, "width")
     check_number(layer, "W_std", 0.0)
     if layer.b_std is not None:
         check_number(layer, "b_std", 0.0)
+    way: Any = getattr(layer, "parameterization", "ntk")
+    if way not in get_args(Parameterization):
+        raise SpecError(f"{name}: parameterization is one of {', '.join(get_args(Parameterization))}, got {way!r}.")
+    s: Any = getattr(layer, "s", (1, 1))
+    if not isinstance(s, tuple | list) or len(s) != 2 or not all(map(is_size, s)):
+        raise SpecError(f"{name}: s is a pair of positive integers, got {s!r}.")
+    if way == "ntk" and tuple(s) != (1, 1):
+        raise SpecError(f'{name}: s widens layers of parameterization="standard"; the NTK parameterisation has none.')
+    object.__setattr__(layer, "s", tuple(s))
+
+
+def out_channels(layer: Any, shape: Shape) -> int | None:
+    """Return how many channels leave a layer with weights, or raise Misfit if ``s`` does not fit what enters."""
+    if shape[-1] is not None and shape[-1] % layer.s[0]:
+        raise Misfit(f"its s[0] = {layer.s[0]} does not divide the {shape[-1]} channels of its input")
+    return layer.width and layer.width * layer.s[1]
 
 
 def as_tuple(sizes: int | tuple[int, ...]) -> tuple[int, ...]:

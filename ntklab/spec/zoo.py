@@ -8,8 +8,10 @@ from typing import Literal
 from ntklab.errors import SpecError
 from ntklab.spec._activations import Relu
 from ntklab.spec._attention import GlobalSelfAttention
+from ntklab.spec._convolutions import Conv
 from ntklab.spec._layer import Activation, Layer
-from ntklab.spec._linear import AvgPool, Conv, Dense, Flatten, GlobalAvgPool
+from ntklab.spec._linear import Dense, Flatten
+from ntklab.spec._pooling import AvgPool, GlobalAvgPool
 from ntklab.spec._recurrent import Recurrent
 from ntklab.spec._structure import Repeat, Residual, Serial
 

@@ -76,20 +76,57 @@ def compiled(network, get):
     return lambda x1, x2=None: one(x1) if x2 is None else two(x1, x2)
 
 
+def kernels_of_many(networks, x1, x2):
+    """Return ``{name: (nngp, ntk)}`` of ntklab networks, or of stax layers, compiled together."""
+    stax, _ = load()
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        made = {name: n[2] if isinstance(n, tuple) else _to_stax(stax, n)[2] for name, n in networks.items()}
+        patterns = {name: _pattern(network, len(x1), len(x2)) for name, network in networks.items()}
+        every = jax.jit(lambda a, b: {name: f(a, b, get=("nngp", "ntk"), **patterns[name]) for name, f in made.items()})
+        found = every(jax.numpy.asarray(x1), jax.numpy.asarray(x2))
+    return {name: tuple(map(np.asarray, pair)) for name, pair in found.items()}
+
+
+def _pattern(network, n1, n2):
+    """Return the graphs of all inputs, which neural-tangents takes beside them."""
+    graphs = [np.asarray(part.adjacency) for part in getattr(network, "layers", ()) if hasattr(part, "adjacency")]
+    return {"pattern": tuple(np.stack([graphs[0]] * n) for n in (n1, n2))} if graphs else {}
+
+
 def _to_stax(stax, layer):
-    """Translate a spec, read as data by the names of its classes; output widths mean nothing to kernels."""
+    """Translate a spec, read as data by the names of its classes; output widths mean nothing to most kernels."""
     kind = type(layer).__name__
     if not getattr(layer, "trainable", True):
         raise TypeError("neural-tangents trains every layer")
-    width = getattr(layer, "width", None) or 1
-    if kind == "Dense":
-        return stax.Dense(width, W_std=layer.W_std, b_std=layer.b_std)
-    if kind == "Conv":
-        return stax.Conv(width, layer.filter_shape, layer.strides, layer.padding, W_std=layer.W_std, b_std=layer.b_std)
+    if kind in ("Dense", "Conv", "ConvTranspose", "ConvLocal"):
+        names = ("W_std", "b_std", "parameterization", "s")
+        options = {name: getattr(layer, name) for name in names}
+        if kind == "Dense":
+            return stax.Dense(layer.width or 1, **options)
+        if kind == "Conv" and (layer.dilation is not None or layer.groups != 1 or not isinstance(layer.padding, str)):
+            raise TypeError("neural-tangents has no dilation, groups or explicit padding")
+        make = getattr(stax, kind)
+        return make(layer.width or 1, layer.filter_shape, layer.strides, layer.padding, **options)
     if kind == "AvgPool":
-        return stax.AvgPool(layer.window_shape, layer.strides, layer.padding)
-    if kind in ("Relu", "GlobalAvgPool", "Flatten", "Identity"):
+        return stax.AvgPool(layer.window_shape, layer.strides, layer.padding, layer.normalize_edges)
+    if kind == "SumPool":
+        return stax.SumPool(layer.window_shape, layer.strides, layer.padding)
+    if kind in ("Relu", "GlobalAvgPool", "GlobalSumPool", "Flatten", "Identity"):
         return getattr(stax, kind)()
+    if kind == "LayerNorm":
+        return stax.LayerNorm(tuple(a + 1 if a >= 0 else a for a in layer.axis), eps=layer.eps)
+    if kind == "Dropout":
+        return stax.Dropout(layer.rate, layer.mode)
+    if kind == "ImageResize":
+        return stax.ImageResize((-1, *layer.shape, -1), layer.method, layer.antialias)
+    if kind == "Index":
+        words = (... if w == "..." else slice(*w) if isinstance(w, tuple) else w for w in layer.index)
+        return stax.Index((slice(None), *words))
+    if kind == "DotGeneral" and isinstance(layer.constant, float):
+        return stax.DotGeneral(rhs=layer.constant)
+    if kind == "Aggregate":
+        return stax.Aggregate(None if layer.axis is None else tuple(1 + a for a in layer.axis))
     if kind == "Serial":
         return stax.serial(*(_to_stax(stax, part) for part in layer.layers))
     if kind in ("Parallel", "Residual"):
