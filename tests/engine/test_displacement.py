@@ -106,7 +106,7 @@ def slow_if_long(name, *more, long=LONG):
     return pytest.param(name, *more, marks=[pytest.mark.slow] if name in long else [])
 
 
-each_network = pytest.mark.parametrize("name", map(slow_if_long, NETWORKS))
+each_network = pytest.mark.parametrize("name", [slow_if_long(name) for name in NETWORKS])
 FEW = ("zero padding", "no padding, then zeros", "1-D", "a head with ReLU", "pooling, then global pooling")
 few_networks = pytest.mark.parametrize("name", [slow_if_long(name, long=set(FEW[3:])) for name in FEW])
 subtracting = ("a head with ReLU", "ReLU on pooled Gaussians", *(name for name in NETWORKS if "pooling" in name))

@@ -1,4 +1,4 @@
-"""Empirical kernels against neural-tangents' own code, recorded by tests/oracles/make_empirical_golden.py."""
+"""Empirical kernels against neural-tangents' own code, recorded by benchmarks/empirical_golden.py."""
 
 from pathlib import Path
 

@@ -3,7 +3,7 @@
 Runs in an environment of its own, since that code needs an old JAX (Python 3.11):
 
     pip install jax==0.4.30 jaxlib==0.4.30 'numpy<2.1' 'scipy<1.14' tf2jax==0.3.6 neural-tangents==0.6.5
-    JAX_ENABLE_X64=1 python tests/oracles/make_empirical_golden.py
+    JAX_ENABLE_X64=1 python benchmarks/empirical_golden.py
 """
 
 from pathlib import Path
@@ -56,7 +56,7 @@ def main() -> None:
             assert spread < 1e-12 * np.abs(found[0]).max(), (name, word, spread)
             record[f"{name}/ntk/{word}"] = found[0]
             record[f"{name}/nngp/{word}"] = nt.empirical_nngp_fn(apply, **axes)(x1, x2, params)
-    target = Path(__file__).parents[1] / "finite" / "empirical_golden.npz"
+    target = Path(__file__).parents[1] / "tests" / "finite" / "empirical_golden.npz"
     np.savez(target, **record)
     print(f"{target.name}: {len(record)} arrays, neural-tangents {nt.__version__}, jax {jax.__version__}")
 
