@@ -83,8 +83,8 @@ def sampled(net, x, count):
 @pytest.mark.parametrize("name", list(lanes()))
 def test_the_mean_over_networks_is_the_exact_kernel(name):
     spec, x = spec_of(name), draw(3, *SHAPE)
-    wide = network(spec, SHAPE, outputs=2, dtype="float64")
-    found = narrow(name) if name in BEHIND else sampled(wide, x, 60)
+    wide = network(spec, SHAPE, width=256, outputs=16, dtype="float64")
+    found = narrow(name) if name in BEHIND else sampled(wide, x, 100)
     for samples, exact in zip(found, linear_numpy.gram(spec, x), strict=True):
         error = samples.std(axis=0, ddof=1) / np.sqrt(len(samples))
         assert (error < 0.05 * np.abs(exact).max()).all(), "too few samples to tell anything"
