@@ -55,6 +55,7 @@ class Recurrent(Weighted):
 
     Examples
     --------
+    >>> from ntklab.spec import Relu
     >>> Recurrent(Relu(), W_std=1.4, output="last")
     Recurrent(Relu(), W_std=1.4, output='last')
     """

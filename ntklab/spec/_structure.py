@@ -21,6 +21,7 @@ class Serial(Chain):
 
     Examples
     --------
+    >>> from ntklab.spec import Dense, Relu
     >>> Serial(Dense(W_std=1.5), Serial(Relu(), Dense()))
     Serial(Dense(W_std=1.5), Relu(), Dense())
     """
@@ -92,6 +93,7 @@ class Residual(_OneShape):
 
     Examples
     --------
+    >>> from ntklab.spec import Conv, Relu
     >>> Residual(Relu(), Conv(3, padding="SAME"))
     Residual(Relu(), Conv((3, 3), padding='SAME'))
     """
@@ -139,6 +141,7 @@ class Product(_OneShape):
 
     Examples
     --------
+    >>> from ntklab.spec import Dense, Relu
     >>> Product(Serial(Dense(), Relu()), Dense(b_std=1.0))
     Product(Serial(Dense(), Relu()), Dense(b_std=1.0))
     """
@@ -191,6 +194,7 @@ class Concat(Branching):
 
     Examples
     --------
+    >>> from ntklab.spec import Dense, Relu
     >>> Concat(Serial(Dense(), Relu()), Dense())
     Concat(Serial(Dense(), Relu()), Dense())
     """
@@ -251,6 +255,7 @@ class Repeat(Chain):
 
     Examples
     --------
+    >>> from ntklab.spec import Dense, Relu
     >>> Repeat(Serial(Dense(), Relu()), count=20)
     Repeat(Serial(Dense(), Relu()), count=20)
     """
