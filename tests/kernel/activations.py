@@ -65,4 +65,5 @@ def first_of_each_type(layers):
     types = [type(layer) for layer in layers]
     again = [types.index(kind) != i for i, kind in enumerate(types)]
     marks = [(pytest.mark.slow,) if later else () for later in again]
-    return [pytest.param(layer, marks=m, id=repr(layer).split(" at ")[0]) for layer, m in zip(layers, marks, strict=True)]
+    names = [repr(layer).split(" at ")[0] for layer in layers]  # a function's place in memory is no name
+    return [pytest.param(*of, marks=m, id=name) for *of, m, name in zip(layers, marks, names, strict=True)]
