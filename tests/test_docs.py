@@ -49,7 +49,16 @@ def run(name: str, text: str, folder: Path | None = None, commands: bool = False
     return subprocess.run(command, input=given, capture_output=True, text=True, check=False, cwd=folder)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+LONG = ("any-model.md", "cluster.md")  # half a minute each
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(page, id=str(page.relative_to(ROOT)), marks=[pytest.mark.slow] if page.name in LONG else [])
+        for page in PAGES
+    ],
+)
 def test_the_blocks_of_a_page_run_and_show_what_they_say(page, tmp_path):
     text, guide = page.read_text(encoding="utf-8"), page.parent.name == "guides"
     if blocks(text):

@@ -41,6 +41,8 @@ CASES = (
 FAMILY = {"short": zoo.cntk(2, "gap"), "long": zoo.cntk(3, "gap")}
 FEW = [case for case in CASES if case.name in ("cntk gap odd", "pooling 1-D", "pooling odd", "dense")]
 
+LONG = ("pooling 1-D", "residual", "biases")  # to compile by the displacement engine
+
 
 def supported(cases, dtypes=("float64", "float32")):
     """All (engine, case, dtype) that run here; what an engine declines is tested further down.
@@ -53,7 +55,9 @@ def supported(cases, dtypes=("float64", "float32")):
                 if engine.name == "reference" and dtype == "float32" and case not in FEW:
                     continue
                 if support(engine, case, dtype).ok:
-                    yield pytest.param(engine.name, case, dtype, id=f"{engine.name}-{case.name}-{dtype}")
+                    slow = engine.name == "displacement" and (case.name in LONG or dtype == "float32")
+                    marks = [pytest.mark.slow] if slow else []
+                    yield pytest.param(engine.name, case, dtype, id=f"{engine.name}-{case.name}-{dtype}", marks=marks)
 
 
 def support(engine, case, dtype):

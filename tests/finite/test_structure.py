@@ -108,7 +108,7 @@ NETWORKS = {
     ),
 }
 WIDTH, COUNT = 128, 60
-QUICK = ("gated", "one after another", "attention to positions", "attention over a root", "recurrent in two layers")
+QUICK = ("gated", "attention to positions")
 
 
 def samples(spec, shape, x, *, width, count, outputs):

@@ -60,10 +60,13 @@ SMOOTH = (
 )
 
 
+QUICK = (Relu, Abs, Erf, Gelu, Gaussian, Polynomial, Tanh, Elu)
+
+
 def first_of_each_type(layers):
-    """Mark all but the first layer of each type as slow."""
+    """Mark all as slow but the first layer of a few types."""
     types = [type(layer) for layer in layers]
-    again = [types.index(kind) != i for i, kind in enumerate(types)]
+    again = [types.index(kind) != i or kind not in QUICK for i, kind in enumerate(types)]
     marks = [(pytest.mark.slow,) if later else () for later in again]
     names = [repr(layer).split(" at ")[0] for layer in layers]  # a function's place in memory is no name
     return [pytest.param(*of, marks=m, id=name) for *of, m, name in zip(layers, marks, names, strict=True)]
