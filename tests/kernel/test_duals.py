@@ -8,9 +8,9 @@ import pytest
 from ntklab.finite._activations import PHI
 from ntklab.kernel import RULES, Carry, ImageValue, lower
 from ntklab.kernel._values import Sides
-from ntklab.spec import Dense, Elementwise, Elu, RectifiedMonomial, Selu, Serial, Sign
+from ntklab.spec import Dense, Elementwise, Elu, Gaussian, RectifiedMonomial, Selu, Serial, Sign
 from tests.kernel.activations import KINKED, QUADRATURE, SMOOTH, first_of_each_type
-from tests.oracles.gaussian_means import mean_products
+from tests.oracles.gaussian_means import mean_products, mean_square
 
 Z = (2.0, 2.0 - 1e-6, 1.5, 1.0, 0.5, 1e-6, 0.0)
 """1 - correlation."""
@@ -52,11 +52,12 @@ def means(layer, s, z):
     """Return what quadrature says: scale, covariance, distance, tangent factor, scale of the latter."""
     phi = PHI[type(layer)]
     f = lambda x: phi(layer, jnp.asarray(x))  # noqa: E731
-    own = np.sqrt([mean_products(f, s[:, i], s[:, i], 0.0 * z)[0] for i in range(2)])
+    own = np.sqrt([mean_square(f, s[:, i]) for i in range(2)])
     slope = lambda x: derivative(f, jnp.asarray(x))  # noqa: E731
-    own_slope = np.sqrt([mean_products(slope, s[:, i], s[:, i], 0.0 * z)[0] for i in range(2)])
-    cov, distance = mean_products(f, s[:, 0], s[:, 1], z)
-    return own, cov, distance, mean_products(slope, s[:, 0], s[:, 1], z)[0], own_slope
+    own_slope = np.sqrt([mean_square(slope, s[:, i]) for i in range(2)])
+    angles = 120 if isinstance(layer, Gaussian) and layer.b > 0.0 else 36  # it grows, and is narrow in the angle
+    cov, distance = mean_products(f, s[:, 0], s[:, 1], z, angles)
+    return own, cov, distance, mean_products(slope, s[:, 0], s[:, 1], z, angles)[0], own_slope
 
 
 @pytest.mark.parametrize("layer", first_of_each_type([*KINKED, *SMOOTH, *QUADRATURE]))
