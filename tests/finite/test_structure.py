@@ -29,7 +29,6 @@ attention = GlobalSelfAttention(W_key_std=1.3, W_value_std=1.2, b_std=0.4)
 NETWORKS = {
     "gated": (Serial(Product(Serial(Dense(), Relu()), Dense(b_std=1.0)), Dense(), Relu(), Dense()), (5,)),
     "gated by what is before": (Serial(embed, Product(Serial(Relu(), Dense()), Relu()), Flatten(), Dense()), SEQUENCE),
-    "product of three": (Serial(embed, Product(*[Serial(Dense(W_std=0.3, b_std=1.0), Relu())] * 3), Dense()), (5,)),
     "side by side": (Serial(Concat(Serial(Dense(), Relu()), Dense(W_std=0.5)), Dense(), Relu(), Dense()), (5,)),
     "side by side of positions": (
         Serial(embed, Concat(Serial(Relu(), Flatten()), GlobalAvgPool()), Dense(), Relu(), Dense()),
