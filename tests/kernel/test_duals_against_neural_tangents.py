@@ -28,9 +28,11 @@ pytestmark = pytest.mark.oracle
 
 NORMALISED = (ExpNormalized(1.0), ExpNormalized(2.0, 0.5), ExpNormalized(0.5))
 ACTIVATIONS = [
-    layer for layer in (*KINKED, *SMOOTH, *NORMALISED) if not isinstance(layer, Hermite) and layer != Monomial(6)
+    layer
+    for layer in (*KINKED, *SMOOTH, *NORMALISED)
+    if not isinstance(layer, Hermite) and layer not in (Monomial(6), Polynomial(()))
 ]
-"""Without Monomial(6), which it refuses. Without Hermite: its kernel there assumes unit variance. Without the Gelu of
+"""Without Monomial(6) and the empty Polynomial, which it refuses. Without Hermite: its kernel there assumes unit variance. Without the Gelu of
 tanh: its kernel there is another's."""
 
 
