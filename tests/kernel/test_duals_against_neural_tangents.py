@@ -32,8 +32,8 @@ ACTIVATIONS = [
     for layer in (*KINKED, *SMOOTH, *NORMALISED)
     if not isinstance(layer, Hermite) and layer not in (Monomial(6), Polynomial(()))
 ]
-"""Without Monomial(6) and the empty Polynomial, which it refuses. Without Hermite: its kernel there assumes unit variance. Without the Gelu of
-tanh: its kernel there is another's."""
+"""Without Monomial(6) and the empty Polynomial, which it refuses. Without Hermite: its kernel there assumes unit
+variance. Without the Gelu of tanh: its kernel there is another's."""
 
 
 def stds(layer):
