@@ -90,7 +90,9 @@ class Store:
                 f"inputs, or compute in float64."
             )
         region = self.K[:, at.top : at.bottom, at.left : at.right]
-        return Pending(self, at, region.write(values, can_reference_source_data_indefinitely=True))
+        # a store in memory would keep the room itself instead of a copy, and the next tile goes into the same room
+        share = self.local is not None
+        return Pending(self, at, region.write(values, can_reference_source_data_indefinitely=share))
 
     def read(self, at: Tile, which: slice | int = slice(None)) -> np.ndarray:
         """Return a tile, or any rectangle inside one, of one matrix or of all."""

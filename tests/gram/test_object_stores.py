@@ -60,3 +60,14 @@ def test_an_s3_store_is_made_read_and_completed_like_one_on_disk(kfn, s3):
 
 def test_a_store_in_memory_lasts_as_long_as_the_process(kfn):
     make_read_and_complete(kfn, "memory://test/k.zarr")
+
+
+def test_what_was_written_does_not_change_with_the_room_it_was_written_from(kfn):
+    expected = ntklab.gram(kfn, inputs(), tile=16, progress=False)
+    stored = ntklab.gram(kfn, inputs(), store="memory://test/room.zarr", tile=16, progress=False)
+    store = stored.ntk.store
+    first = next(iter(store.grid))
+    room = np.empty((2, 16, 16), store.dtype)
+    store.write(first, [expected.nngp[:16, :16], expected.ntk[:16, :16]], into=room).wait()
+    room[...] = 0
+    np.testing.assert_array_equal(stored.ntk[:16, :16], expected.ntk[:16, :16])
