@@ -30,7 +30,7 @@ class SolveError(NtklabError, ArithmeticError):
 
 
 class PrecisionWarning(UserWarning):
-    """The precision that a matrix is stored in cannot carry the ridge that was asked for."""
+    """A matrix is stored too coarsely for the ridge asked for, or a function is too rough for the quadrature."""
 
 
 class StoreError(NtklabError, RuntimeError):

@@ -15,7 +15,7 @@ from jaxtyping import Array, Float
 from ntklab.engine._interface import Engine
 from ntklab.engine._select import EngineChoice, select
 from ntklab.errors import InputError
-from ntklab.kernel import GET, Learned, PairValue, Plan, learned_number, lower
+from ntklab.kernel import GET, Learned, PairValue, Plan, learned_number, lower, warn_of_coarse_quadrature
 from ntklab.spec import Layer
 
 Hyper = Mapping[str, Mapping[str, Any]]
@@ -215,6 +215,11 @@ def compile(
     InputError
         An unknown engine, dtype or ``get``, or float64 without JAX's 64-bit mode.
 
+    Warns
+    -----
+    PrecisionWarning
+        A function of the user, ``Elementwise(fn)``, is too rough for the quadrature.
+
     Notes
     -----
     Cost: ``kfn.plan.work`` counted steps per pair of inputs; linear in depth and in the number of pairs, and
@@ -238,6 +243,7 @@ def compile(
     _check_dtype(dtype)
     plan = lower(network, input_shape, get)
     chosen, choice = select(engine, plan, jax.devices()[0], dtype)
+    warn_of_coarse_quadrature(plan, dtype)
     networks = dict(network) if isinstance(network, Mapping) else {"": network}
     return KernelFn(networks, plan, choice, dtype, chosen)
 

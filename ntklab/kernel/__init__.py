@@ -9,6 +9,8 @@ from ntklab.kernel._plan import Op as Op
 from ntklab.kernel._plan import Plan as Plan
 from ntklab.kernel._plan import Window as Window
 from ntklab.kernel._plan import later as later
+from ntklab.kernel._quadrature_error import quadrature_error as quadrature_error
+from ntklab.kernel._quadrature_error import warn_of_coarse_quadrature as warn_of_coarse_quadrature
 from ntklab.kernel._relu import relu_dual as relu_dual
 from ntklab.kernel._relu_tables import ANGLE_FAST as ANGLE_FAST
 from ntklab.kernel._relu_tables import CURVE_FAST as CURVE_FAST

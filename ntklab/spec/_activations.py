@@ -266,8 +266,9 @@ class Elementwise(Activation):
     """Any function of each channel alone; kernel by quadrature.
 
     The kernel is as accurate as those of :class:`Tanh` and :class:`Elu` if ``fn`` is analytic on both sides of 0 and
-    changes on a scale of about 1; a kink or jump at 0 costs nothing, one elsewhere costs digits. Such a network has no
-    JSON, so that its kernels cannot be stored.
+    changes on a scale of about 1; a kink or jump at 0 costs nothing, one elsewhere costs digits, and ``ntklab.compile``
+    warns of it. ``ntklab.kernel.quadrature_error(layer, std)`` is the error. Such a network has no JSON, so that its
+    kernels cannot be stored.
 
     Parameters
     ----------
