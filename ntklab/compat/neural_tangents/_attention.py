@@ -108,7 +108,7 @@ def _recognise(decay: Callable[[Any], Any] | None) -> _Decay:
         with np.errstate(all="ignore"):
             scaled = inverse(values)
             rate, power = float(scaled[1]), float(np.log2(scaled[2] / scaled[1]))
-        if rate > 0 and power >= 0 and np.allclose(scaled, rate * _PROBES ** power, rtol=1e-9, atol=1e-12):
+        if rate > 0 and power >= 0 and np.allclose(scaled, rate * _PROBES**power, rtol=1e-9, atol=1e-12):
             return _Decay(family, round(rate, 12), round(power, 12))
     raise SpecError(
         "GlobalSelfAttention: pos_emb_decay_fn is 1 / (1 + rate * d**power) or exp(-rate * d**power) of a distance d; "

@@ -1,4 +1,4 @@
-"""Activations: names, arguments and defaults of neural-tangents' stax. Formulas: the layers of the same name in spec."""
+"""Activations: names, arguments and defaults of neural-tangents' stax."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def Elementwise(
     """Any function; its kernel by quadrature of ``fn``, so that ``nngp_fn`` and ``d_nngp_fn`` are not needed."""
     if fn is None:
         raise SpecError(
-            "Elementwise needs fn, of which the kernel is computed by quadrature. A kernel without a function, given by "
-            "nngp_fn, is an activation of one's own with a dual: docs/extending.md."
+            "Elementwise needs fn, of which the kernel is computed by quadrature. A kernel without a function, given "
+            "by nngp_fn, is an activation of one's own with a dual: docs/extending.md."
         )
     return _activation(spec.Elementwise(fn))
 

@@ -10,11 +10,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from ntklab.compat.neural_tangents._kernel import Kernel
 from ntklab.compat.neural_tangents._trace import Step, Value
 from ntklab.errors import InputError, SpecError
 from ntklab.finite import Network, network
+from ntklab.spec import Layer
 
 FIELDS = (
     "nngp",
@@ -104,6 +106,10 @@ class KernelFn:
             return kernel
         return as_asked(get, {name: getattr(kernel, name) for name in names}, "AnalyticKernel")
 
+    def network(self, input_shape: Any) -> Layer:
+        """Return the network of ours that this is, for batches of a shape: ``ntklab.compile`` takes it as it is."""
+        return self.step.trace(tuple(input_shape)).network
+
 
 Triple = tuple[InitFn, ApplyFn, KernelFn]
 
@@ -117,9 +123,9 @@ def step_of(layer: Any) -> Step:
     """Return what is behind the three functions of a layer, or raise SpecError."""
     if isinstance(layer, tuple | list) and len(layer) == 3:
         init, apply, kernel = layer
-        if isinstance(kernel, KernelFn) and isinstance(init, InitFn) and isinstance(apply, ApplyFn):
-            if init.step is apply.step is kernel.step:
-                return kernel.step
+        ours = isinstance(kernel, KernelFn) and isinstance(init, InitFn) and isinstance(apply, ApplyFn)
+        if ours and init.step is apply.step is kernel.step:
+            return kernel.step
     raise SpecError(
         f"Layers are made by the functions of stax, such as stax.Dense(512); got {layer!r}. Functions of one's own are "
         f"not data that an engine can read: a layer of one's own is a dataclass, a rule and a finite function "
@@ -152,7 +158,7 @@ def as_asked(get: Any, found: dict[str, Any], name: str) -> Any:
     if isinstance(get, str):
         (value,) = found.values()
         return value
-    return namedtuple(name, tuple(found))(**found)  # noqa: PYI024 - its fields are the user's
+    return namedtuple(name, tuple(found))(**found)
 
 
 def one_graph(pattern: Any) -> np.ndarray | None:
@@ -160,13 +166,13 @@ def one_graph(pattern: Any) -> np.ndarray | None:
     sides = pattern if isinstance(pattern, tuple | list) else (pattern,)
     if all(side is None for side in sides):
         return None
-    if any(isinstance(side, jax.core.Tracer) for side in sides):
+    if any(isinstance(side, Tracer) for side in sides):
         raise InputError("pattern is part of the network here: close over it instead of passing it through jax.jit.")
     graphs = np.concatenate([np.asarray(side) for side in sides if side is not None])
     if None in sides or (graphs != graphs[:1]).any():
         raise InputError(
-            "pattern needs one graph that all inputs on both sides share. For one graph per input compute the kernel of "
-            "each pair of graphs alone, with kernels of one pair of inputs at a time."
+            "pattern needs one graph that all inputs on both sides share. For one graph per input compute the kernel "
+            "of each pair of graphs alone, with kernels of one pair of inputs at a time."
         )
     return graphs[0]
 
@@ -176,7 +182,7 @@ def refuse_masks(constant: Any, *arrays: Any) -> None:
     if constant is None:
         return
     for x in (x for x in arrays if x is not None):
-        if isinstance(x, jax.core.Tracer) or bool((jnp.isnan(x) if np.isnan(constant) else x == constant).any()):
+        if isinstance(x, Tracer) or bool((jnp.isnan(x) if np.isnan(constant) else x == constant).any()):
             raise InputError(
                 f"mask_constant={constant!r} marks absent positions, and there are no masks here: group the inputs by "
                 f"their length, cut the padding off, and compute the kernels inside each group."

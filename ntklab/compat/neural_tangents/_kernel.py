@@ -13,10 +13,9 @@ import numpy as np
 from ntklab.compat.neural_tangents._trace import Step, Value
 from ntklab.engine import KernelFn as Compiled
 from ntklab.engine import compile as compile_network
-from ntklab.errors import InputError
+from ntklab.errors import InputError, SpecError
 from ntklab.kernel import Positions
-from ntklab.spec import ConvLocal, Relu, Serial
-from ntklab.errors import SpecError
+from ntklab.spec import ConvLocal, Layer, Relu, Serial
 
 _ARRAYS = ("nngp", "ntk", "cov1", "cov2", "x1_is_x2")
 
@@ -66,14 +65,16 @@ class Kernel:
     def of(step: Step, x1: Any, x2: Any, graph: Any) -> Kernel:
         """Return the kernel of inputs."""
         start = Value.of_input(x1.shape, step.axes or (0, -1))
+        if x2 is not None and (x2.ndim != x1.ndim or Value.of_input(x2.shape, step.axes or (0, -1)) != start):
+            raise InputError(f"x1 and x2 differ in their number of inputs alone, got shapes {x1.shape}, {x2.shape}.")
         return Kernel(Origin(step.trace(x1.shape, graph), start), x1, x2)
 
     def go_on(self, step: Step, graph: Any) -> Kernel:
         """Return the kernel after further layers."""
         if self._origin.replaced:
             raise InputError(
-                "The arrays of this Kernel were replaced, and kernel functions go on from inputs here, not from arrays: "
-                "apply the layers to x1 and x2."
+                "The arrays of this Kernel were replaced, and kernel functions go on from inputs here, not from "
+                "arrays: apply the layers to x1 and x2."
             )
         return Kernel(self._origin._replace(value=step.go_on(self._origin.value, graph)), self._x1, self._x2)
 
@@ -123,8 +124,6 @@ class Kernel:
         return _compiled(self._origin.value.layers, self._origin.start.shape, get, positions, np.dtype(dtype).name)
 
     def _ours(self, x: Any) -> Any:
-        if x.ndim != self._origin.start.ndim:
-            raise InputError(f"x1 and x2 have {self._origin.start.ndim} axes each, got the shape {x.shape}.")
         return x.transpose(self._origin.start.order)
 
     def _zipped(self, a: Any, lead: int) -> Any:
@@ -222,5 +221,7 @@ class Kernel:
 
 
 @lru_cache(maxsize=128)
-def _compiled(layers: tuple, shape: tuple[int, ...], get: tuple[str, ...], positions: Positions | None, dtype: Any):
+def _compiled(
+    layers: tuple[Layer, ...], shape: tuple[int, ...], get: tuple[str, ...], positions: Positions | None, dtype: Any
+) -> Compiled:
     return compile_network(Serial(*layers), shape, get=get, positions=positions, dtype=dtype)

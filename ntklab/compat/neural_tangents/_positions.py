@@ -137,7 +137,7 @@ def Aggregate(
     to_dense: Callable[[Any], Any] | None = lambda p: p,
     implementation: str = "DENSE",
 ) -> Triple:
-    """Sum over neighbours in the graph that is ``pattern`` of a call, one for all inputs: :class:`ntklab.spec.Aggregate`.
+    """Sum over neighbours in one graph for all inputs, ``pattern`` of a call: :class:`ntklab.spec.Aggregate`.
 
     Without a pattern it is the identity.
     """

@@ -8,8 +8,8 @@ Examples
 >>> import numpy as np
 >>> from ntklab.compat.neural_tangents import stax
 >>> init_fn, apply_fn, kernel_fn = stax.serial(stax.Dense(512), stax.Relu(), stax.Dense(1))
->>> kernel_fn(np.eye(2), None, "ntk").round(4)
-Array([[0.5   , 0.0796],
+>>> np.asarray(kernel_fn(np.eye(2), None, "ntk"), np.float32).round(4)
+array([[0.5   , 0.0796],
        [0.0796, 0.5   ]], dtype=float32)
 """
 
