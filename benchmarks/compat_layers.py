@@ -348,7 +348,7 @@ def branches_within_branches(nt):
 def repeated_layer(nt):
     stax = nt.stax
     block = stax.serial(stax.Dense(8, 1.4, 0.1), stax.Relu())
-    init_fn, apply_fn, kernel_fn = stax.serial(stax.Dense(8), stax.Relu(), stax.repeat(block, 6), stax.Dense(1))
+    init_fn, _, kernel_fn = stax.serial(stax.Dense(8), stax.Relu(), stax.repeat(block, 6), stax.Dense(1))
     return both(kernel_fn, *vectors()) | {"shape": init_fn(jax.random.PRNGKey(0), (-1, 5))[0]}
 
 

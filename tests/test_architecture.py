@@ -47,9 +47,7 @@ TABLE = {
     "gram": room("errors _core engine", f"{JAX} tensorstore dask distributed dask_jobqueue"),
     "solve": room("errors _core", f"{ARRAYS} jax"),  # jax: products sharded over devices and processes
     "predict": room("errors solve", f"{ARRAYS} jax diffrax"),  # both in one file: the ODE of a general loss
-    "compat": room(
-        "errors spec kernel engine finite solve predict", JAX
-    ),  # other libraries' programs; computes nothing
+    "compat": room("errors spec kernel engine finite solve predict", JAX),  # a translation: computes nothing
     "testing": room(MATHS, f"{JAX} scipy"),
     "studies": room(f"{MATHS} testing", f"{JAX} scipy"),
     "report": room("errors _core", "numpy matplotlib"),
