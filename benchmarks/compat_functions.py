@@ -1,4 +1,9 @@
-"""Programs for neural-tangents, one function each: predictions, and kernels of finite networks. See ``compat_layers.py``."""
+"""Programs for neural-tangents, one function each: predictions, and kernels of finite functions.
+
+Those of layers, and how they are run: ``compat_layers.py``.
+"""
+
+import itertools
 
 import jax
 import jax.numpy as jnp
@@ -151,8 +156,8 @@ def largest_learning_rate(nt):
     return {"rates": jnp.stack([jnp.asarray(rate) for rate in rates])}
 
 
-def mlp(params, x):
-    """A function of one's own."""
+def mlp(params, x, **_):
+    """A function of one's own; Monte Carlo hands it an ``rng``."""
     for W, b in params[:-1]:
         x = jnp.tanh(x @ W + b)
     W, b = params[-1]
@@ -160,7 +165,7 @@ def mlp(params, x):
 
 
 def weights(*widths):
-    sizes = list(zip(widths, widths[1:], strict=False))
+    sizes = itertools.pairwise(widths)
     return [(0.4 * data(*size, seed=i), 0.1 * data(size[1], seed=i)) for i, size in enumerate(sizes)]
 
 

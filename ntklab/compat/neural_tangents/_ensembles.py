@@ -102,7 +102,7 @@ class _Problem:
         return _of(self._kernels, name)
 
     def posterior(self, get: str, cross: Any, test: Any, times: Any = None) -> Any:
-        """Return the mean of ``nngp``, ``ntk`` or ``ntkgp``, and where ``test`` is given the covariance; times as ours."""
+        """Return a mean, and where ``test`` is given a covariance; times as ours, None for the end."""
         kernel = get.removesuffix("gp") if get == "ntkgp" else get
         initial = "nngp" if get == "ntk" else kernel
         cross = self._kernels if cross is None else cross

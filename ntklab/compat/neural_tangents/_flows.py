@@ -88,7 +88,10 @@ def gradient_descent(
     momentum: float | None = None,
     trace_axes: Any = (-1,),
 ) -> Callable[..., Any]:
-    """Return ``predict_fn(t, fx_train_or_state_0, fx_test_0, k_test_train)`` for any loss: :func:`ntklab.predict.loss_flow`."""
+    """Return ``predict_fn(t, fx_train_or_state_0, fx_test_0, k_test_train)`` for any loss.
+
+    :func:`ntklab.predict.loss_flow`.
+    """
     k = matrix(k_train_train)
     targets = Targets.of(y_train, trace_axes, k_train_train.dtype)
     wide = Targets(targets.y, targets.trace, None)
@@ -107,7 +110,7 @@ def gradient_descent(
         if isinstance(state, ODEState):
             if momentum is not None:
                 raise InputError(
-                    "An ODEState with momentum holds velocities, which are not kept here: ask for all times in one call."
+                    "An ODEState with momentum holds velocities, which are not kept here: ask for all times at once."
                 )
             if fx_test_0 is not None:
                 raise InputError("fx_test_0 is part of the ODEState: leave it out.")
