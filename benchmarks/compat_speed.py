@@ -1,6 +1,6 @@
 """Five programs for neural-tangents as its users run them, timed with one package: reads a name per line, answers.
 
-Called by ``compat.py`` in the environment of that package; needs JAX and NumPy only. float32, as is the default of both.
+Called by ``compat.py`` in the environment of that package; needs JAX and NumPy only. float32 throughout.
 """
 
 import functools

@@ -35,7 +35,6 @@ FEW = (
     "kernels_piece_by_piece",
     "largest_learning_rate",
     "outputs_of_a_residual_network",
-    "repeated_layer",
 )
 """Of those that compile quickly, what the others are made of."""
 TOLERANCE = 1e-8
