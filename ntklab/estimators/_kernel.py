@@ -63,7 +63,8 @@ class NTKKernel(Kernel):
     def __call__(self, X: Any, Y: Any = None, eval_gradient: bool = False) -> Any:
         """Return the kernel, shape (n1, n2), in float64.
 
-        ``Y`` left out, or the same object as X, is the symmetric case. With ``eval_gradient=True`` also its derivative by the hyper-parameters, of which there are none: (n1, n1, 0).
+        ``Y`` left out, or the same object as X, is the symmetric case. With ``eval_gradient=True`` also its derivative
+        by the hyper-parameters, of which there are none: (n1, n1, 0).
         """
         x1, kfn = self._compiled(X)
         same = Y is None or Y is X

@@ -149,9 +149,9 @@ class NTKRegressor(KernelRegressor):
 class NNGPRegressor(KernelRegressor):
     """An infinitely wide Bayesian network: Gaussian process regression with its NNGP kernel.
 
-    Parameters, attributes and methods are those of :class:`NTKRegressor`, with the NNGP kernel in place of the NTK: only
-    the last layer is trained. At the end of training, mean and standard deviation are those of the NNGP posterior with
-    noise of variance ``ridge_`` (Lee et al., 2018).
+    Parameters, attributes and methods are those of :class:`NTKRegressor`, with the NNGP kernel in place of the NTK:
+    only the last layer is trained. At the end of training, mean and standard deviation are those of the NNGP posterior
+    with noise of variance ``ridge_`` (Lee et al., 2018).
 
     Examples
     --------
