@@ -45,9 +45,9 @@ def gradient_descent_mse(
         """Return functions at training points (``fx_train_0`` is not None), at test points, or both."""
         _check(fx_train_0, fx_test_0, k_test_train)
         initial = targets.flatten(0.0 if fx_train_0 is None else fx_train_0, targets.points)
-        times, lead = None if t is None else on_host(t) * learning_rate / targets.y.size, np.shape(t)
-        if times is None:
-            lead = ()
+        lead = () if t is None else np.shape(t)
+        times = on_host(np.inf if t is None else t).ravel() * learning_rate / targets.y.size
+        if t is None:
             fitted = factor() if not initial.any() else predict.fit(k, targets.flat - initial, regular)
         else:
             fitted = predict.fit_flow(spectrum(), targets.flat, initial, ridge=regular)
@@ -55,7 +55,7 @@ def gradient_descent_mse(
         def at(cross: Any, start: Any) -> Any:
             if isinstance(fitted, KernelRegression):
                 return start + fitted.predict(cross)
-            return fitted.test(cross, times.ravel(), start)
+            return fitted.test(cross, times, start)
 
         train = test = None
         if fx_train_0 is not None:
