@@ -8,7 +8,7 @@ import ast
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import NamedTuple
@@ -47,6 +47,9 @@ TABLE = {
     "gram": room("errors _core engine", f"{JAX} tensorstore dask distributed dask_jobqueue"),
     "solve": room("errors _core", f"{ARRAYS} jax"),  # jax: products sharded over devices and processes
     "predict": room("errors solve", f"{ARRAYS} jax diffrax"),  # both in one file: the ODE of a general loss
+    "compat": room("errors spec kernel engine finite solve predict", JAX),  # a translation: computes nothing
+    # all of it needs scikit-learn, so nobody imports it at the top
+    "estimators": room("errors spec engine gram solve predict", f"{JAX} sklearn"),
     "testing": room(MATHS, f"{JAX} scipy"),
     "studies": room(f"{MATHS} testing", f"{JAX} scipy"),
     "report": room("errors _core", "numpy matplotlib"),
@@ -74,6 +77,9 @@ OPTIONAL = frozenset(
     }
 )
 """Packages that may be absent: imported at the top of files that are themselves imported only when asked."""
+
+ASKED_FOR = {"estimators": "sklearn"}
+"""Rooms that as a whole need an optional package: nobody imports them but inside functions."""
 
 LONGEST = 300
 LONGER: dict[str, str] = {}
@@ -267,10 +273,11 @@ def check_exports(tree: Tree) -> list[str]:
     return found
 
 
-def check_optional(tree: Tree, optional: frozenset[str]) -> list[str]:
-    """Find optional packages in files that importing a room would import with it."""
+def check_optional(tree: Tree, optional: frozenset[str], asked_for: Collection[str] = ()) -> list[str]:
+    """Find optional packages in files that importing a room would import with it, rooms that are asked for apart."""
     graph = tree.graph(lazy=False)
-    reached = [name for name, path in tree.files.items() if path.name == "__init__.py"]
+    inits = [name for name, path in tree.files.items() if path.name == "__init__.py"]
+    reached = [name for name in inits if tree.room(name) not in asked_for]
     for name in reached:
         reached += sorted(graph[name] - set(reached))
     return [
@@ -369,15 +376,22 @@ def test_an_init_re_exports_by_name_and_does_nothing_else(tree):
 
 
 def test_optional_packages_are_imported_only_when_asked(tree):
-    assert check_optional(tree, OPTIONAL) == []
+    assert check_optional(tree, OPTIONAL, ASKED_FOR) == []
     assert check_lazy_optional(tree, OPTIONAL) == []
 
 
 def test_importing_every_room_loads_no_optional_package(tree):
-    rooms = [name for name, path in tree.files.items() if path.name == "__init__.py"]
+    rooms = [n for n, path in tree.files.items() if path.name == "__init__.py" and tree.room(n) not in ASKED_FOR]
     code = f"import sys, {', '.join(rooms)}; print(sorted(set({sorted(OPTIONAL)}) & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.stdout.strip(), done.stderr) == ("[]", "")
+
+
+def test_a_room_that_is_asked_for_says_which_extra_it_needs():
+    for name, package in ASKED_FOR.items():
+        code = f"import sys; sys.modules['{package}'] = None\nimport ntklab.{name}"
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+        assert f"pip install 'ntklab[{package}]'" in done.stderr.splitlines()[-1]
 
 
 def test_everything_public_has_a_docstring(tree):
