@@ -150,6 +150,9 @@ except ntklab.errors.InputError as error:
 # --- packaging ---------------------------------------------------------------------------------------------
 
 
+KINDS = (".py", ".typed", ".cu", ".cuh")
+
+
 @pytest.mark.slow
 def test_the_wheel_builds_and_holds_the_package_its_types_and_no_tests(tmp_path):
     build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(ROOT)]
@@ -159,7 +162,7 @@ def test_the_wheel_builds_and_holds_the_package_its_types_and_no_tests(tmp_path)
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
         metadata = archive.read(next(name for name in names if name.endswith("METADATA"))).decode()
-    sources = {str(path.relative_to(ROOT)) for path in (ROOT / "ntklab").rglob("*") if path.suffix in (".py", ".typed")}
+    sources = {str(path.relative_to(ROOT)) for path in (ROOT / "ntklab").rglob("*") if path.suffix in KINDS}
     assert "ntklab/py.typed" in sources
     assert sources <= set(names)
     assert {name.split("/")[0].split("-")[0] for name in names} == {"ntklab"}

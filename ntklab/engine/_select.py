@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ntklab.engine._cuda_engine import Cuda
 from ntklab.engine._displacement import Displacement
 from ntklab.engine._interface import Engine
 from ntklab.engine._reference import Reference
@@ -14,7 +15,7 @@ from ntklab.engine._simd import Simd
 from ntklab.errors import EngineError, InputError
 from ntklab.kernel import Plan
 
-ENGINES: tuple[Engine, ...] = (Simd(), Displacement(), Reference())
+ENGINES: tuple[Engine, ...] = (Simd(), Cuda(), Displacement(), Reference())
 """All engines, fastest first; ``engine="auto"`` takes the first one that supports the plan."""
 
 

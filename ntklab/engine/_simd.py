@@ -16,8 +16,8 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float
 
+from ntklab.engine._by_reference import values_of
 from ntklab.engine._interface import Engine, Support
-from ntklab.engine._reference import Reference
 from ntklab.engine._simd_program import decline
 from ntklab.kernel import Learned, PairValue, Plan
 
@@ -47,14 +47,13 @@ class Simd(Engine):
         self, plan: Plan, x1: Float[Array, "n1 *shape"], x2: Float[Array, "n2 *shape"] | None, learned: Learned
     ) -> list[PairValue]:
         """Compute all pairs."""
-        return _outputs(replace(plan, hyper=()), False, x1, x2, learned)
+        return values_of(_outputs, replace(plan, hyper=()), False, x1, x2, learned)
 
     def diagonal(self, plan: Plan, x: Float[Array, "n *shape"], learned: Learned) -> list[PairValue]:
         """Compute each input with itself."""
-        return _outputs(replace(plan, hyper=()), True, x, None, learned)
+        return values_of(_outputs, replace(plan, hyper=()), True, x, None, learned)
 
 
-@functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1))
 def _outputs(plan: Plan, diagonal: bool, x1: Array, x2: Array | None, learned: Learned) -> list[PairValue]:
     n1, n2 = x1.shape[0], x1.shape[0] if x2 is None else x2.shape[0]
     shape = (n1,) if diagonal else (n1, n2)
@@ -68,16 +67,6 @@ def _outputs(plan: Plan, diagonal: bool, x1: Array, x2: Array | None, learned: L
 
 def _named(values: list[list[Array]]) -> list[PairValue]:
     return [PairValue(value[0], value[1] if len(value) > 1 else None) for value in values]
-
-
-@_outputs.defjvp
-def _outputs_jvp(plan: Plan, diagonal: bool, primals: Any, tangents: Any) -> Any:  # pyright: ignore[reportUnusedFunction]
-    engine = Reference()
-
-    def by_reference(x1: Array, x2: Array | None, learned: Learned) -> list[PairValue]:
-        return engine.diagonal(plan, x1, learned) if diagonal else engine.run(plan, x1, x2, learned)
-
-    return jax.jvp(by_reference, primals, tangents)
 
 
 def _on_host(plan: Plan, diagonal: bool, x1: Any, x2: Any, learned: Any) -> list[list[np.ndarray]]:

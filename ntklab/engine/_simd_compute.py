@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Float, Int
 
+from ntklab.engine._head import head
 from ntklab.engine._simd_images import follow
 from ntklab.engine._simd_numbers import aligned, all_bits, factors, neighbours
 from ntklab.engine._simd_program import Program, programs
@@ -42,7 +43,7 @@ def compute(
         for run in runs:
             values |= run.pooled(*sides, i, j)
         for (_, number), target in zip(plan.outputs, out, strict=True):
-            cov, ntk = _head(plan, number, values, learned)
+            cov, ntk = head(plan, number, values, learned)
             for whole, part in zip(target, (cov, ntk), strict=False):  # the covariance alone, where there is no NTK
                 if diagonal:
                     whole[left] = part
@@ -170,18 +171,3 @@ class _Run:
             step = -(-self.rows // 8)
             for top in range(0, self.rows, step):
                 yield k, k + 1, top, min(top + step, self.rows)
-
-
-def _head(plan: Plan, number: int, values: dict[int, tuple], learned: dict) -> tuple:
-    """Follow what one number per pair goes through after pooling: dense layers and sums."""
-    if number in values:
-        return values[number]
-    op = plan.ops[number]
-    reads = [_head(plan, i, values, learned) for i in op.inputs]
-    cov, ntk = sum(read[0] for read in reads), sum(read[1] for read in reads)
-    if op.kind == "dense":
-        numbers = learned[op.hyper]
-        cov = float(numbers["W_std"]) * cov + float(numbers.get("b_std", 0.0))
-        ntk = float(numbers["W_std"]) * ntk + (cov if op.trainable else 0.0)
-    values[number] = (cov, ntk)
-    return cov, ntk

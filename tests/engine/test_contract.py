@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 import ntklab
-from ntklab.engine import ENGINES
+from ntklab.engine import _select
 from ntklab.errors import EngineError
 from ntklab.kernel import Window, lower
 from ntklab.spec import AvgPool, Conv, Dense, Flatten, GlobalAvgPool, Parallel, Relu, Residual, Serial, zoo
 from ntklab.testing import Case, assert_close, made_up_inputs, tolerance
+from tests.engine.cuda_on_host import ENGINES
 from tests.oracles import cntk_numpy
 
 same = Conv(3, padding="SAME", W_std=1.3, b_std=0.3)
@@ -42,6 +43,11 @@ FAMILY = {"short": zoo.cntk(2, "gap"), "long": zoo.cntk(3, "gap")}
 FEW = [case for case in CASES if case.name in ("cntk gap odd", "pooling 1-D", "pooling odd", "dense")]
 
 LONG = ("pooling 1-D", "residual", "biases")  # to compile by the displacement engine
+
+
+@pytest.fixture(autouse=True)
+def _the_cuda_engine_runs_on_the_host(monkeypatch):
+    monkeypatch.setattr(_select, "ENGINES", ENGINES)
 
 
 def supported(cases, dtypes=("float64", "float32")):

@@ -125,7 +125,7 @@ def test_numbers_too_large_for_float32_are_refused_and_not_turned_into_infinity(
 @pytest.mark.parametrize(
     ("options", "error", "words"),
     [
-        ({"engine": "cuda"}, InputError, ['"auto"', "reference", "'cuda'"]),
+        ({"engine": "gpu"}, InputError, ['"auto"', "reference", "'gpu'"]),
         ({"dtype": "float16"}, InputError, ['"float32" or "float64"', "float16"]),
         ({"dtype": "int32"}, InputError, ['"float32" or "float64"', "int32"]),
         ({"dtype": "double precision"}, InputError, ['"float32" or "float64"', "double precision"]),

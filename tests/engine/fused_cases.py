@@ -1,0 +1,70 @@
+"""Networks of images that fused engines run themselves: sizes, filters, branches; and inputs that are hard for them."""
+
+import numpy as np
+
+from ntklab.spec import Conv, Dense, Flatten, GlobalAvgPool, Parallel, Relu, Residual, Serial, zoo
+from ntklab.testing import Case
+
+conv = Conv(3, padding="SAME", W_std=1.3, b_std=0.3)
+untrained = Conv(3, padding="SAME", trainable=False)
+last = Conv(3, padding="SAME", b_std=0.1)
+CASES = (
+    Case("two vectors a row", zoo.plain_cnn(3, "gap"), (17, 18, 3), 4),
+    Case("one lane too many", zoo.plain_cnn(3, "gap"), (4, 9, 2), 5),
+    Case("a row of one", zoo.plain_cnn(3, "gap"), (5, 1, 2), 5),
+    Case("one pixel", zoo.plain_cnn(2, "gap"), (1, 1, 3), 5),
+    Case(
+        "1-D",
+        Serial(Conv((5,), padding="SAME"), Relu(), Conv((3,), padding="SAME"), Relu(), GlobalAvgPool()),
+        (20, 2),
+        5,
+    ),
+    Case(
+        "filters of all shapes",
+        Serial(
+            *(layer for k in ((5, 5), (3, 1), (1, 7), (1, 1), (3, 3)) for layer in (Conv(k, padding="SAME"), Relu())),
+            GlobalAvgPool(),
+        ),
+        (6, 10, 2),
+        5,
+    ),
+    Case(
+        "circular",
+        Serial(Conv((3, 5), padding="CIRCULAR"), Relu(), Conv((5, 3), padding="CIRCULAR"), Relu(), GlobalAvgPool()),
+        (6, 11, 2),
+        5,
+    ),
+    Case(
+        "filters larger than the image",
+        Serial(Conv(7, padding="SAME"), Relu(), conv, Relu(), GlobalAvgPool()),
+        (3, 4, 2),
+        5,
+    ),
+    Case("convolutions in a row", Serial(conv, conv, Relu(), conv, untrained, Relu(), GlobalAvgPool()), (6, 5, 2), 5),
+    Case("pooling after a convolution", Serial(conv, Relu(), last, GlobalAvgPool(), Dense(b_std=0.2)), (6, 5, 2), 5),
+    Case("untrained in between", Serial(conv, Relu(), untrained, Relu(), conv, Relu(), GlobalAvgPool()), (6, 5, 2), 5),
+    Case("residual", Serial(conv, Residual(Relu(), conv, Relu(), conv), Relu(), GlobalAvgPool()), (6, 5, 2), 5),
+    Case(
+        "three branches", Serial(conv, Relu(), Parallel(conv, last, untrained), Relu(), GlobalAvgPool()), (6, 5, 2), 5
+    ),
+    Case("flatten", Serial(conv, Residual(Relu(), conv), Relu(), Flatten(), Dense(trainable=False)), (6, 12, 2), 5),
+    Case(
+        "small weights",
+        Serial(*(Conv(3, padding="SAME", W_std=0.05, b_std=1.0), Relu()) * 6, GlobalAvgPool()),
+        (4, 4, 1),
+        5,
+    ),
+    Case("70 layers", zoo.plain_cnn(70, "gap"), (3, 4, 1), 5),
+)
+
+
+def values(kernel):
+    return {"nngp": np.asarray(kernel.nngp), "ntk": np.asarray(kernel.ntk)}
+
+
+def hard_inputs(case):
+    """Inputs of which the last two are a copy of the first and a flat image, and one is almost the first."""
+    x = case.inputs
+    x[-3] = x[0] + np.float32(2.0**-12) * x[1]
+    x[-2], x[-1] = x[0], 0.5
+    return x

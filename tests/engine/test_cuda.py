@@ -1,0 +1,175 @@
+"""The cuda engine without a GPU: its source built for this machine, what is handed to XLA, what it declines."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import ntklab
+from ntklab.engine import _cuda_launch, _select
+from ntklab.engine._cuda_compute import _place_in_triangle, _triangle, compute
+from ntklab.engine._cuda_engine import Cuda
+from ntklab.engine._cuda_launch import TARGET, OnGpu
+from ntklab.engine._cuda_source import sources
+from ntklab.kernel import lower
+from ntklab.spec import Conv, Dense, GlobalAvgPool, Relu, Serial, zoo
+from ntklab.testing import Case, assert_close, made_up_inputs
+from tests.engine.cuda_on_host import ENGINES
+from tests.engine.fused_cases import CASES, hard_inputs, values
+
+TOLERANCE = 4e-7
+"""Largest relative error in float32; 1.7e-7 measured over these cases."""
+QUICK = ("one lane too many", "filters of all shapes", "circular", "filters larger than the image", "three branches")
+MORE = (
+    Case("two columns a lane", zoo.plain_cnn(2, "gap"), (3, 35, 2), 4),
+    Case("two columns a lane, circular", Serial(Conv(5, padding="CIRCULAR"), Relu(), GlobalAvgPool()), (6, 33, 1), 4),
+)
+ALL = [
+    pytest.param(case, id=case.name, marks=[] if case.name in QUICK or case in MORE else [pytest.mark.slow])
+    for case in (*CASES, *MORE)
+]
+
+
+@pytest.fixture(autouse=True)
+def _on_host(monkeypatch):
+    monkeypatch.setattr(_select, "ENGINES", ENGINES)
+
+
+def scale(expected):
+    diagonal = np.diag(expected)
+    return np.sqrt(np.outer(diagonal, diagonal))
+
+
+@pytest.mark.parametrize("case", ALL)
+def test_its_source_built_by_gcc_agrees_with_the_reference_in_double_precision(case):
+    x = hard_inputs(case)
+    expected = values(ntklab.compile(case.network, case.input_shape, engine="reference", dtype="float64")(x))
+    actual = values(ntklab.compile(case.network, case.input_shape, engine="cuda")(x))
+    for name, matrix in actual.items():
+        assert_close(matrix, expected[name], TOLERANCE, scale=scale(expected[name]), what=name)
+        np.testing.assert_array_equal(matrix, matrix.T)
+        assert matrix[0, -2] == matrix[0, 0]  # a copy is the input itself, to the last bit
+
+
+@pytest.fixture(scope="module")
+def small():
+    return zoo.cntk(3, "gap"), (4, 5, 2)
+
+
+def test_an_entry_does_not_depend_on_what_else_is_computed(small):
+    network, shape = small
+    kfn = ntklab.compile(network, shape, engine="cuda")
+    x = made_up_inputs(12, shape)
+    whole = values(kfn(x))
+    for name, block in values(kfn(x[:3], x[5:8])).items():
+        np.testing.assert_array_equal(block, whole[name][:3, 5:8])
+    for name, diagonal in values(kfn.diagonal(x)).items():
+        np.testing.assert_array_equal(diagonal, np.diag(whole[name]))
+
+
+def test_it_runs_in_jit_with_traced_numbers_and_has_the_derivatives_of_the_reference():
+    network, shape = zoo.cntk(2, "none"), (3, 3, 1)
+    x = made_up_inputs(2, shape).astype("float32")
+    kfn = ntklab.compile(network, shape, engine="cuda")
+    reference = ntklab.compile(network, shape, engine="reference")
+    hyper = jax.tree.map(lambda value: 1.1 * value, kfn.hyper)
+    traced = jax.jit(lambda x, hyper: kfn(x, hyper=hyper).ntk)(x, hyper)
+    np.testing.assert_array_equal(traced, kfn(x, hyper=hyper).ntk)
+    ours, theirs = (jax.grad(lambda h, k=k: k(x, hyper=h).ntk.sum())(hyper) for k in (kfn, reference))
+    for a, b in zip(*map(jax.tree.leaves, (ours, theirs)), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5)
+
+
+def test_flatten_and_pooling_of_one_family_are_one_call():
+    family, shape = {"V": zoo.cntk(3, "none"), "GAP": zoo.cntk(3, "gap")}, (4, 5, 2)
+    assert [source.displaced for source in sources(lower(family, shape))] == [True, False]
+    x = made_up_inputs(3, shape)
+    together = ntklab.compile(family, shape, engine="cuda")(x)
+    for name, network in family.items():
+        expected = values(ntklab.compile(network, shape, engine="reference", dtype="float64")(x))
+        for word, matrix in values(together[name]).items():
+            assert_close(matrix, expected[word], TOLERANCE, scale=scale(expected[word]), what=f"{name} {word}")
+
+
+@pytest.mark.parametrize("n", range(1, 8))
+def test_every_pair_of_a_triangle_has_a_number(n):
+    i, j = np.triu_indices(n)
+    number = np.asarray(_place_in_triangle(n, jnp.asarray(i, jnp.uint32), jnp.asarray(j, jnp.uint32)))
+    assert len(set(number.tolist())) == len(i)
+    left, right = _triangle(n, jnp.asarray(number, jnp.uint32))
+    np.testing.assert_array_equal(left, i)
+    np.testing.assert_array_equal(right, j)
+    every = jnp.arange((n + 1) // 2 * (n + 1), dtype=jnp.uint32)
+    left, right = _triangle(n, every)
+    assert (np.asarray(left) <= np.asarray(right)).all()
+    assert np.asarray(right).max() == n - 1
+
+
+def test_what_is_lowered_for_a_gpu_is_three_kernels_of_one_source(small, monkeypatch):
+    """The text that XLA gets on a machine with a GPU, lowered here."""
+    network, shape = small
+    asked = []
+    monkeypatch.setattr(_cuda_launch, "ptx", lambda text, capability: asked.append((text, capability)) or "the text")
+    plan = lower(network, shape)
+    learned = {key: {name: jnp.float32(value)} for key, name, value in plan.hyper}
+    x = jnp.zeros((3, *shape), jnp.float32)
+    traced = jax.jit(lambda x: compute(OnGpu("9.0"), plan, False, x, None, learned)).trace(x)
+    text = traced.lower(lowering_platforms=("cuda",)).as_text()
+    calls = [line for line in text.splitlines() if TARGET in line]
+    for kernel, blocks in {"images": 3, "pairs": 4 * 64, "finish": 1}.items():
+        (call,) = [line for line in calls if f'name = "{kernel}"' in line]
+        assert f"grid_x = {blocks} : i32" in call
+        assert 'kernel_data = "the text"' in call
+    assert len(calls) == 3
+    assert set(asked) == {(sources(plan)[0].text, "9.0")}
+
+
+class Device:
+    platform = "gpu"
+    device_kind = "NVIDIA H100"
+    compute_capability = "9.0"
+
+
+def test_it_accepts_a_gpu_where_nvrtc_is_and_auto_then_takes_it(small, monkeypatch):
+    plan = lower(*small)
+    monkeypatch.setattr("ntklab.engine._cuda_engine.unavailable", lambda: "no compiler")
+    assert Cuda().supports(plan, Device(), np.dtype("float32")) == (False, "no compiler")
+    monkeypatch.setattr("ntklab.engine._cuda_engine.unavailable", lambda: None)
+    monkeypatch.setattr(_select, "ENGINES", ntklab.engine.ENGINES)
+    engine, choice = _select.select("auto", plan, Device(), np.dtype("float32"))
+    assert isinstance(engine, Cuda)
+    assert [name for name, _ in choice.passed_over] == ["simd"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"platform": "cpu"}, "this device is cpu"),
+        ({"compute_capability": "gfx90a", "device_kind": "MI250"}, "this one is MI250"),
+        ({"compute_capability": "6.0"}, "needs compute capability 7.5"),
+    ],
+)
+def test_it_says_which_devices_it_declines(small, changes, reason):
+    device = type("Other", (Device,), changes)()
+    ok, said = Cuda().supports(lower(*small), device, np.dtype("float32"))
+    assert not ok
+    assert reason in said
+
+
+@pytest.mark.parametrize(
+    ("network", "shape", "reason"),
+    [
+        (zoo.fc(3), (5,), "one matrix product"),
+        (zoo.plain_cnn(2, "gap"), (65, 3, 1), "up to 64 x 64"),
+        (zoo.myrtle(5), (32, 32, 3), "changes the resolution"),
+        (Serial(Conv(3, padding="SAME"), Relu(), GlobalAvgPool(), Dense(), Relu(), Dense()), (6, 6, 1), "follows"),
+    ],
+)
+def test_it_says_which_plans_it_declines(network, shape, reason):
+    ok, said = Cuda().supports(lower(network, shape), Device(), np.dtype("float32"))
+    assert not ok
+    assert reason in said
+
+
+def test_it_declines_double_precision(small):
+    assert "float32" in Cuda().supports(lower(*small), Device(), np.dtype("float64")).reason
