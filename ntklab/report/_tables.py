@@ -108,9 +108,25 @@ def _verify(settings: dict[str, Any], results: dict[str, Any]) -> str:
     return f"{align(rows)}\n\n{last}"
 
 
+def _bench_gpu(settings: dict[str, Any], results: dict[str, Any]) -> str:
+    rows = [("workload", "engine", "ms per entry", "error, different", "diagonal", "of limit", "hours for CIFAR-10")]
+    for name, engines in results["workloads"].items():
+        for who, run in engines.items():
+            errors = [f"{run[key]:.1e}" if key in run else "-" for key in ("error_different", "error_diagonal")]
+            share = f"{run['share_of_limit']:.0%}" if "share_of_limit" in run else "-"
+            rows.append(
+                (name, who, f"{run['milliseconds_per_entry']:.4g}", *errors, share, f"{run['hours_for_cifar10']:.3g}")
+            )
+    left_out = "; ".join(results["left_out"])
+    return "\n".join(
+        [align(rows), *([f"left out after {settings['minutes']:g} minutes: {left_out}"] if left_out else [])]
+    )
+
+
 _TABLES: dict[str, Callable[[dict[str, Any], dict[str, Any]], str]] = {
     "digits": _digits,
     "cifar10": _cifar10,
     "equivalence": _equivalence,
     "verify": _verify,
+    "bench-gpu": _bench_gpu,
 }
