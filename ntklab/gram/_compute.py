@@ -16,8 +16,10 @@ from ntklab._core import progress_bar
 from ntklab.engine import Kernel, KernelFn
 from ntklab.gram._tiles import Tile, TileGrid
 
-_TILE_STEPS = 2e10
+_TILE_STEPS = {"cpu": 2e10}
 """Counted steps in a tile by default: seconds on two cores, so that progress moves and Ctrl-C is prompt."""
+_TILE_STEPS_ELSEWHERE = 5e13
+"""The same on an H100, by the count of its kernel's instructions: smaller tiles would not fill it."""
 _LARGEST_TILE = 2048
 
 
@@ -100,7 +102,8 @@ def _on_host(arrays: list[Any], at: Tile) -> list[np.ndarray]:
 
 
 def _default_tile(kfn: KernelFn) -> int:
-    return max(1, min(_LARGEST_TILE, math.isqrt(int(_TILE_STEPS / kfn.plan.work))))
+    steps = _TILE_STEPS.get(jax.default_backend(), _TILE_STEPS_ELSEWHERE)
+    return max(1, min(_LARGEST_TILE, math.isqrt(int(steps / kfn.plan.work))))
 
 
 def _side(x: Inputs, start: int, tile: int) -> np.ndarray:

@@ -67,7 +67,7 @@ def test_an_entry_does_not_depend_on_what_else_is_computed(small):
         np.testing.assert_array_equal(diagonal, np.diag(whole[name]))
 
 
-def test_it_runs_in_jit_with_traced_numbers_and_has_the_derivatives_of_the_reference():
+def test_it_runs_in_jit_and_vmap_with_traced_numbers_and_has_the_derivatives_of_the_reference():
     network, shape = zoo.cntk(2, "none"), (3, 3, 1)
     x = made_up_inputs(2, shape).astype("float32")
     kfn = ntklab.compile(network, shape, engine="cuda")
@@ -75,6 +75,8 @@ def test_it_runs_in_jit_with_traced_numbers_and_has_the_derivatives_of_the_refer
     hyper = jax.tree.map(lambda value: 1.1 * value, kfn.hyper)
     traced = jax.jit(lambda x, hyper: kfn(x, hyper=hyper).ntk)(x, hyper)
     np.testing.assert_array_equal(traced, kfn(x, hyper=hyper).ntk)
+    rows = jax.vmap(lambda one: kfn(one[None], x).ntk[0])(x)
+    np.testing.assert_array_equal(rows, kfn(x, x).ntk)
     ours, theirs = (jax.grad(lambda h, k=k: k(x, hyper=h).ntk.sum())(hyper) for k in (kfn, reference))
     for a, b in zip(*map(jax.tree.leaves, (ours, theirs)), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5)

@@ -1,4 +1,4 @@
-"""A matrix in memory is computed by all devices of a process, and is the same to the last bit however many there are."""
+"""All devices of a process compute a matrix in memory, and it is the same to the last bit however many there are."""
 
 import json
 import os
