@@ -5,8 +5,8 @@
 Needs no GPU. Compiles as the engine does (NVRTC), assembles for the GPU (ptxas) and counts in the disassembly
 (nvdisasm): all come with ``pip install nvidia-cuda-nvrtc nvidia-cuda-nvcc nvidia-cuda-nvdisasm``. Instructions per
 position pair and layer are those from the first to the last square root of a layer's rows: on the way lies code that
-few rows need, so it is a few per cent too many. The time that follows is a limit: every scheduler issues an
-instruction in every cycle. Writes benchmarks/results/gpu-resources.json.
+few rows need; what a layer does before its first row is missing. The time that follows is a limit: every scheduler
+issues an instruction in every cycle. Writes benchmarks/results/gpu-resources.json.
 """
 
 from __future__ import annotations

@@ -10,8 +10,8 @@ from ntklab.errors import EngineError
 from ntklab.spec import zoo
 
 SMALL = {
-    "cnn": studies.Workload(zoo.plain_cnn(2, "gap"), (3, 3, 1)),
-    "dense": studies.Workload(zoo.fc(2), (3,)),
+    "cnn": studies.Workload(zoo.plain_cnn(1, "none"), (3, 3, 1)),
+    "dense": studies.Workload(zoo.fc(1), (3,)),
 }
 
 
