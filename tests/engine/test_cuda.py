@@ -134,6 +134,9 @@ class Device:
 
 def test_it_accepts_a_gpu_where_nvrtc_is_and_auto_then_takes_it(small, monkeypatch):
     plan = lower(*small)
+    monkeypatch.setattr(jax, "__version_info__", (0, 10, 1))
+    assert "needs JAX 0.11" in Cuda().supports(plan, Device(), np.dtype("float32")).reason
+    monkeypatch.setattr(jax, "__version_info__", (0, 11, 2))
     monkeypatch.setattr("ntklab.engine._cuda_engine.unavailable", lambda: "no compiler")
     assert Cuda().supports(plan, Device(), np.dtype("float32")) == (False, "no compiler")
     monkeypatch.setattr("ntklab.engine._cuda_engine.unavailable", lambda: None)
