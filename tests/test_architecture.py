@@ -47,6 +47,7 @@ TABLE = {
     "gram": room("errors _core engine", f"{JAX} tensorstore dask distributed dask_jobqueue"),
     "solve": room("errors _core", f"{ARRAYS} jax"),  # jax: products sharded over devices and processes
     "predict": room("errors solve", f"{ARRAYS} jax diffrax"),  # both in one file: the ODE of a general loss
+    "compat": room("errors spec kernel engine finite solve predict", JAX),  # a translation: computes nothing
     # all of it needs scikit-learn, so nobody imports it at the top
     "estimators": room("errors spec engine gram solve predict", f"{JAX} sklearn"),
     "testing": room(MATHS, f"{JAX} scipy"),

@@ -15,7 +15,7 @@ from jaxtyping import Array, Float
 from ntklab.engine._interface import Engine
 from ntklab.engine._select import EngineChoice, select
 from ntklab.errors import InputError
-from ntklab.kernel import GET, Learned, PairValue, Plan, learned_number, lower
+from ntklab.kernel import GET, Learned, PairValue, Plan, Positions, learned_number, lower
 from ntklab.spec import Layer
 
 Hyper = Mapping[str, Mapping[str, Any]]
@@ -25,7 +25,7 @@ Hyper = Mapping[str, Mapping[str, Any]]
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Kernel:
-    """The kernels of two sets of inputs, JAX or NumPy arrays of shape ``(n1, n2)``; a JAX pytree.
+    """The kernels of two sets of inputs, JAX or NumPy arrays of shape ``(n1, n2, ...)``; a JAX pytree.
 
     Attributes
     ----------
@@ -179,6 +179,7 @@ def compile(
     engine: str = "auto",
     dtype: Literal["float32", "float64"] | np.dtype = "float32",
     get: Sequence[str] = GET,
+    positions: Positions | None = None,
 ) -> KernelFn:
     r"""Return the kernel function of a network whose width goes to infinity.
 
@@ -200,6 +201,10 @@ def compile(
         tiny ridge; float64 needs JAX's 64-bit mode.
     get : sequence of {"nngp", "ntk"}
         ``("nngp",)`` alone is about half the work of both.
+    positions : {"equal", "all"}, optional
+        For a network that ends with spatial axes ``P``, which has one output at every position: ``"equal"`` gives
+        kernels ``(n1, n2, *P)``, ``"all"`` those of all pairs of positions, ``(n1, n2, *P, *P)``. For ``kfn(...)``
+        and ``kfn.diagonal``; :func:`ntklab.gram` takes one number per pair of inputs.
 
     Returns
     -------
@@ -213,7 +218,7 @@ def compile(
     EngineError
         The named engine cannot run it here.
     InputError
-        An unknown engine, dtype or ``get``, or float64 without JAX's 64-bit mode.
+        An unknown engine, dtype, ``get`` or ``positions``, or float64 without JAX's 64-bit mode.
 
     Notes
     -----
@@ -236,7 +241,7 @@ def compile(
     except TypeError:
         raise InputError(f'dtype is "float32" or "float64", got {dtype!r}.') from None
     _check_dtype(dtype)
-    plan = lower(network, input_shape, get)
+    plan = lower(network, input_shape, get, positions)
     chosen, choice = select(engine, plan, jax.devices()[0], dtype)
     networks = dict(network) if isinstance(network, Mapping) else {"": network}
     return KernelFn(networks, plan, choice, dtype, chosen)

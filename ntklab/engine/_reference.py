@@ -62,14 +62,21 @@ def _run(x1: Array, x2: Array | None, learned: Learned, *, plan: Plan) -> list[P
         return pair_pass(plan, xi, xj, li, rj, learned)
 
     tiles = jax.lax.map(block, (jnp.asarray(i), jnp.asarray(j)))
+    ndim = len(plan.ops[plan.outputs[0][1]].spatial)
 
     def assemble(tile: Array) -> Array:
-        whole = jnp.zeros((rows, columns, b1, b2), tile.dtype).at[i, j].set(tile)
-        whole = whole.transpose((0, 2, 1, 3)).reshape((rows * b1, columns * b2))[:n1, :n2]
+        positions = tile.shape[3:]
+        whole = jnp.zeros((rows, columns, b1, b2, *positions), tile.dtype).at[i, j].set(tile)
+        whole = whole.swapaxes(1, 2).reshape((rows * b1, columns * b2, *positions))[:n1, :n2]
         if x2 is not None:
             return whole
-        upper = np.triu(np.ones((n1, n1), bool))
-        return jnp.where(upper, whole, whole.T)
+        upper = np.triu(np.ones((n1, n1), bool)).reshape((n1, n1, *(1 for _ in positions)))
+        mirrored = whole.swapaxes(0, 1)
+        if len(positions) > ndim:  # all pairs of positions
+            mirrored = jnp.moveaxis(mirrored, range(2, 2 + ndim), range(2 + ndim, 2 + 2 * ndim))
+            mine = np.triu(np.ones((math.prod(positions[:ndim]),) * 2, bool)).reshape(positions)
+            upper = np.where(np.eye(n1, dtype=bool).reshape(upper.shape), mine, upper)
+        return jnp.where(upper, whole, mirrored)
 
     return jax.tree.map(assemble, tiles)
 

@@ -153,6 +153,7 @@ def network(
     width: int = 512,
     outputs: int = 1,
     dtype: DType = "float32",
+    positions: bool = False,
 ) -> Network:
     r"""Return the network of finite width that a spec describes.
 
@@ -177,11 +178,13 @@ def network(
         :attr:`Network.output_width` is the number that results.
     dtype : {"float32", "float64"}
         float64 for kernels to more than about five digits.
+    positions : bool
+        Whether the network may end with spatial axes, with outputs at every position.
 
     Raises
     ------
     SpecError
-        The spec cannot take such inputs, or leaves spatial axes at its end.
+        The spec cannot take such inputs, or leaves spatial axes at its end that were not asked for.
     InputError
         A width is not a positive integer, the dtype is another, or it is float64 and JAX is in
         32-bit mode.
@@ -210,10 +213,10 @@ def network(
     settled = settle_widths(spec if isinstance(spec, Serial) else Serial(spec), width, outputs)
     assert isinstance(settled, Serial)
     shape = infer_shapes(settled, input_shape)[-1].output_shape
-    if len(shape) != 1:
+    if len(shape) != 1 and not positions:
         raise SpecError(
             f"A finite network ends in a vector of outputs; this one ends in shape {shape}. "
-            f"Add Flatten() or GlobalAvgPool()."
+            f"Add Flatten() or GlobalAvgPool(), or allow it with positions=True."
         )
     return Network(settled, tuple(input_shape), dtype)
 

@@ -1,6 +1,7 @@
 """Closed-form kernels: dual activations, the Plan, and one rule per operation."""
 
 from ntklab.kernel._lower import GET as GET
+from ntklab.kernel._lower import Positions as Positions
 from ntklab.kernel._lower import lower as lower
 from ntklab.kernel._passes import image_pass as image_pass
 from ntklab.kernel._passes import pair_pass as pair_pass

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
+from typing import Literal, get_args
 
 from ntklab.errors import InputError, SpecError
 from ntklab.kernel._build import Builder, Place
@@ -12,9 +13,16 @@ from ntklab.kernel._table import LOWERINGS, RULES
 from ntklab.spec import Layer, infer_shapes
 
 GET = ("nngp", "ntk")
+Positions = Literal["equal", "all"]
+"""Which positions of outputs that have some are returned."""
 
 
-def lower(networks: Layer | Mapping[str, Layer], input_shape: Sequence[int], get: Sequence[str] = GET) -> Plan:
+def lower(
+    networks: Layer | Mapping[str, Layer],
+    input_shape: Sequence[int],
+    get: Sequence[str] = GET,
+    positions: Positions | None = None,
+) -> Plan:
     """Return the Plan of one network, or of several that share their first layers.
 
     Equal operations on equal values are computed once, so networks that start alike (depths 3, 4, 6, 11 and
@@ -27,6 +35,8 @@ def lower(networks: Layer | Mapping[str, Layer], input_shape: Sequence[int], get
         Shape of one input, channels last, no batch axis.
     get : sequence of {"nngp", "ntk"}
         What to compute; ``("nngp",)`` alone is about half the work.
+    positions : {"equal", "all"}, optional
+        Of one network that ends with spatial axes: kernels between equal positions, or between all.
 
     Raises
     ------
@@ -34,7 +44,7 @@ def lower(networks: Layer | Mapping[str, Layer], input_shape: Sequence[int], get
         Shapes that do not fit, spatial axes left at the output, an activation whose input is not Gaussian,
         or a sum of branches whose covariance has no closed form.
     InputError
-        An unknown word in ``get``.
+        An unknown word in ``get`` or ``positions``, or ``positions`` for several networks.
 
     Examples
     --------
@@ -48,6 +58,8 @@ def lower(networks: Layer | Mapping[str, Layer], input_shape: Sequence[int], get
     wanted = (get,) if isinstance(get, str) else tuple(get)
     if not wanted or not set(wanted) <= set(GET):
         raise InputError(f'get takes "nngp", "ntk" or both, got {get!r}.')
+    if positions is not None and (positions not in get_args(Positions) or len(named) > 1):
+        raise InputError(f'positions is "equal" or "all", for one network at a time; got {positions!r}.')
     shapes = {
         name: {step.path: step.input_shape for step in infer_shapes(network, input_shape)}
         for name, network in named.items()
@@ -57,13 +69,14 @@ def lower(networks: Layer | Mapping[str, Layer], input_shape: Sequence[int], get
     for name, network in named.items():
         at = Place(network, f"{name}:" if name else "", "", shapes[name])
         number = builder.add_layer(network, builder.input(), at)
-        if builder.values[number].spatial:
+        if builder.values[number].spatial and positions is None:
             raise SpecError(
                 f"The network ends with spatial axes {builder.values[number].spatial}; a kernel is one number "
-                f"per pair of inputs. End it with Flatten() or GlobalAvgPool(). Network: {network!r}"
+                f"per pair of inputs. End it with Flatten() or GlobalAvgPool(), or ask for a kernel of positions with "
+                f'positions="all". Network: {network!r}'
             )
         outputs.append((name, number))
-    ops = _settle_state(builder.values)
+    ops = _settle_state(builder.values, _CARRIED[positions], {number for _, number in outputs})
     return Plan(
         ops=tuple(ops),
         outputs=tuple(outputs),
@@ -73,17 +86,19 @@ def lower(networks: Layer | Mapping[str, Layer], input_shape: Sequence[int], get
     )
 
 
+_CARRIED = {None: Carry.NUMBER, "equal": Carry.EQUAL, "all": Carry.ALL}
 _ORDER = (None, Carry.NUMBER, Carry.EQUAL, Carry.ALL)
 
 
-def _settle_state(values: list[Op]) -> list[Op]:
-    """Walk backward: each value carries what its readers need, and no more."""
+def _settle_state(values: list[Op], wanted: Carry, outputs: Set[int]) -> list[Op]:
+    """Walk backward: each value carries what its readers need, outputs what is wanted of them, and no more."""
     settled = list(values)
     readers: dict[int, list[Op]] = {i: [] for i in range(len(values))}
     for i in reversed(range(len(values))):
         op = values[i]
         needs = [RULES[reader.kind].needs(reader) for reader in readers[i]]
-        pair = max([Carry.NUMBER, *(n.pair for n in needs)], key=_ORDER.index)
+        own = wanted if i in outputs else Carry.NUMBER
+        pair = max([own, *(n.pair for n in needs)], key=_ORDER.index)
         image = max([RULES[op.kind].own if op.inputs else None, *(n.image for n in needs)], key=_ORDER.index)
         if not op.spatial:
             pair, image = Carry.NUMBER, image and Carry.NUMBER
