@@ -36,10 +36,16 @@ ROOT = HERE.parent
 PACKAGES = {"original": "neural_tangents", "drop-in": "ntklab.compat.neural_tangents"}
 
 
-def run(python: str, package: str, target: Path) -> dict[str, Any]:
-    """Return what ran, failed and took how long, in an environment."""
-    subprocess.run([python, str(HERE / "compat_run.py"), package, str(target)], check=True, env=surroundings())
-    return json.loads(target.with_suffix(".json").read_text())
+def run(pythons: dict[str, str], paths: dict[str, Path]) -> dict[str, Any]:
+    """Return what ran, failed and took how long in each environment; both side by side."""
+    runs = {}
+    for who, package in PACKAGES.items():
+        command = [pythons[who], str(HERE / "compat_run.py"), package, str(paths[who])]
+        runs[who] = subprocess.Popen(command, env=surroundings())
+    for who, process in runs.items():
+        if process.wait():
+            raise click.ClickException(f"The programs of the {who} ended with {process.returncode}.")
+    return {who: json.loads(paths[who].with_suffix(".json").read_text()) for who in runs}
 
 
 def surroundings() -> dict[str, str]:
@@ -127,7 +133,7 @@ def main(rival_python: str, golden: bool, rounds: int, programs: bool) -> None:
     if programs:
         with tempfile.TemporaryDirectory() as folder:
             paths = {who: Path(folder) / f"{who}.npz" for who in PACKAGES}
-            ran = {who: run(pythons[who], PACKAGES[who], paths[who]) for who in PACKAGES}
+            ran = run(pythons, paths)
             if golden:
                 shutil.copy(paths["original"], ROOT / "tests" / "compat" / "golden.npz")
             found = compare(paths["original"], paths["drop-in"])

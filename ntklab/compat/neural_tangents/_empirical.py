@@ -205,7 +205,9 @@ class _Axes:
         )
         if trace & diagonal:
             raise InputError(f"trace_axes {trace_axes} and diagonal_axes {diagonal_axes} have an axis in common.")
-        words: list[Any] = ["mean" if i in trace else "diagonal" if i in diagonal else "full" for i in range(len(shape))]
+        words: list[Any] = [
+            "mean" if i in trace else "diagonal" if i in diagonal else "full" for i in range(len(shape))
+        ]
         self.inputs, self.words = words[0], tuple(words[1:])
 
     def theirs(self, kernel: np.ndarray) -> Any:
