@@ -144,6 +144,19 @@ def equivalence(
     _show(record, json_, png)
 
 
+@app.group()
+def bench() -> None:
+    """How fast this machine is."""
+
+
+@bench.command()
+@click.option("--minutes", default=7.5, show_default=True, help="What is not begun by then is left out.")
+@click.option("--json", "json_", type=click.Path(dir_okay=False, path_type=Path), help="Write the record here.")
+def gpu(minutes: float, json_: Path | None) -> None:
+    """Every engine on this machine's GPU: time, error, and hours for all of CIFAR-10."""
+    _show(studies.bench_gpu(minutes=minutes), json_, None)
+
+
 @app.command()
 @click.option("--json", "json_", type=click.Path(dir_okay=False, path_type=Path), help="Write the record here.")
 def verify(json_: Path | None) -> None:

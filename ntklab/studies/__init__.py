@@ -1,5 +1,9 @@
 """Reproductions and experiments as functions that return a Record; printing and drawing is for report/."""
 
+from ntklab.studies._bench import Rival as Rival
+from ntklab.studies._bench import Workload as Workload
+from ntklab.studies._bench import bench_gpu as bench_gpu
+from ntklab.studies._bench import gpu_workloads as gpu_workloads
 from ntklab.studies._equivalence import Case as Case
 from ntklab.studies._equivalence import equivalence as equivalence
 from ntklab.studies._images import cifar10 as cifar10
