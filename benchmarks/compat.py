@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import statistics
 import subprocess
 import sys
@@ -33,13 +32,20 @@ from ntklab._core import Record
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
+GOLDEN = ROOT / "tests" / "compat" / "golden.npz"
 PACKAGES = {"original": "neural_tangents", "drop-in": "ntklab.compat.neural_tangents"}
 
 
-def run(python: str, package: str, target: Path) -> dict[str, Any]:
-    """Return what ran, failed and took how long, in an environment."""
-    subprocess.run([python, str(HERE / "compat_run.py"), package, str(target)], check=True, env=surroundings())
-    return json.loads(target.with_suffix(".json").read_text())
+def run(pythons: dict[str, str], paths: dict[str, Path], only: str) -> dict[str, Any]:
+    """Return what ran, failed and took how long in each environment; both side by side."""
+    runs = {}
+    for who, package in PACKAGES.items():
+        command = [pythons[who], str(HERE / "compat_run.py"), package, str(paths[who]), "--only", only]
+        runs[who] = subprocess.Popen(command, env=surroundings())
+    for who, process in runs.items():
+        if process.wait():
+            raise click.ClickException(f"The programs of the {who} ended with {process.returncode}.")
+    return {who: json.loads(paths[who].with_suffix(".json").read_text()) for who in runs}
 
 
 def surroundings() -> dict[str, str]:
@@ -116,9 +122,10 @@ def times(pythons: dict[str, str], rounds: int) -> dict[str, Any]:
 @click.command(help=__doc__)
 @click.option("--rival-python", required=True, help="The interpreter of neural-tangents' environment.")
 @click.option("--golden", is_flag=True, help="Write tests/compat/golden.npz.")
+@click.option("--only", default="", help="Part of the names of the programs to run; the others stay as they were.")
 @click.option("--rounds", default=5, help="How often each timed program runs with each package; 0 leaves it out.")
 @click.option("--programs/--no-programs", default=True, help="Whether to run the programs, or keep what was found.")
-def main(rival_python: str, golden: bool, rounds: int, programs: bool) -> None:
+def main(rival_python: str, golden: bool, only: str, rounds: int, programs: bool) -> None:
     """Run both, compare, time, write."""
     target = HERE / "results" / "compat.json"
     kept = Record.load(target).results if target.exists() else {}
@@ -127,20 +134,24 @@ def main(rival_python: str, golden: bool, rounds: int, programs: bool) -> None:
     if programs:
         with tempfile.TemporaryDirectory() as folder:
             paths = {who: Path(folder) / f"{who}.npz" for who in PACKAGES}
-            ran = {who: run(pythons[who], PACKAGES[who], paths[who]) for who in PACKAGES}
+            ran = run(pythons, paths, only)
             if golden:
-                shutil.copy(paths["original"], ROOT / "tests" / "compat" / "golden.npz")
-            found = compare(paths["original"], paths["drop-in"])
+                with np.load(paths["original"]) as new, np.load(GOLDEN) as old:
+                    stay = {
+                        key: old[key] for key in old.files if key.partition("/")[0] not in ran["original"]["programs"]
+                    }
+                    np.savez_compressed(GOLDEN, **stay, **dict(new))
+            found = (kept.get("found", {}) if only else {}) | compare(paths["original"], paths["drop-in"])
         results |= {
-            "programs": len(ran["original"]["programs"]),
+            "programs": len(found),
             "failed": {who: ran[who]["failed"] for who in ran},
             "versions": {who: ran[who]["versions"] for who in ran},
             "unlike": {name: row["unlike"] for name, row in found.items() if row["unlike"]},
             "largest_error": max(row["error"] for row in found.values() if not row["ode"]),
             "largest_error_of_ode_programs": max(row["error"] for row in found.values() if row["ode"]),
-            "errors": {name: row["error"] for name, row in found.items()},
+            "found": found,
         }
-        click.echo({name: results[name] for name in list(results) if name not in ("errors", "speed")})
+        click.echo({name: results[name] for name in list(results) if name not in ("found", "speed")})
     if rounds:
         results["speed"] = times(pythons, rounds)
     settings = {"dtype": "float64", "timed_dtype": "float32", "rounds": rounds}

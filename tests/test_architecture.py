@@ -51,7 +51,7 @@ TABLE = {
     # all of it needs scikit-learn, so nobody imports it at the top
     "estimators": room("errors spec engine gram solve predict", f"{JAX} sklearn"),
     "testing": room(MATHS, f"{JAX} scipy"),
-    "studies": room(f"{MATHS} testing", f"{JAX} scipy"),
+    "studies": room(f"{MATHS} testing", f"{JAX} scipy sklearn"),
     "report": room("errors _core", "numpy matplotlib"),
     "__init__": room(EVERYTHING),
     "cli": room(f"{EVERYTHING} __init__", "jax numpy click"),

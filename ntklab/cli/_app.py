@@ -96,6 +96,27 @@ def cifar10(
     _show(record, json_, png)
 
 
+@reproduce.command()
+@click.option("--data", required=True, type=click.Path(path_type=Path), help="The UCI archive: a directory or a zip.")
+@click.option("--methods", default="svm,ridge", show_default=True, help="svm needs scikit-learn.")
+@click.option("--sets", help="Names of sets, such as lenses,ecoli.  [default: all that the paper takes]")
+@click.option("--largest", default=5000, show_default=True, help="Sets of at most so many points.")
+@click.option("--store", type=click.Path(file_okay=False, path_type=Path), help="Keep each set's record; resume there.")
+@_output_options
+def uci(
+    data: Path,
+    methods: Any,
+    sets: str | None,
+    largest: int,
+    store: Path | None,
+    json_: Path | None,
+    png: Path | None,
+) -> None:
+    """NTK classifiers on UCI sets by the procedure of Arora et al. 2019b."""
+    names = sets.split(",") if sets else None
+    _show(studies.uci(data, methods=methods.split(","), names=names, largest=largest, store=store), json_, png)
+
+
 @app.command()
 @click.option("--case", default="fc", show_default=True, type=click.Choice(["fc", "cnn"]))
 @click.option("--widths", help="Widths for the kernel, such as 64,128,256.")
@@ -121,6 +142,19 @@ def equivalence(
         training_seeds=training_seeds,
     )
     _show(record, json_, png)
+
+
+@app.group()
+def bench() -> None:
+    """How fast this machine is."""
+
+
+@bench.command()
+@click.option("--minutes", default=7.5, show_default=True, help="What is not begun by then is left out.")
+@click.option("--json", "json_", type=click.Path(dir_okay=False, path_type=Path), help="Write the record here.")
+def gpu(minutes: float, json_: Path | None) -> None:
+    """Every engine on this machine's GPU: time, error, and hours for all of CIFAR-10."""
+    _show(studies.bench_gpu(minutes=minutes), json_, None)
 
 
 @app.command()

@@ -14,3 +14,6 @@ from ntklab.data._preprocess import flatten_images as flatten_images
 from ntklab.data._preprocess import standardise as standardise
 from ntklab.data._preprocess import unit_norm as unit_norm
 from ntklab.data._subset import subset as subset
+from ntklab.data._uci import UciSet as UciSet
+from ntklab.data._uci import load_uci as load_uci
+from ntklab.data._uci import uci_sets as uci_sets

@@ -50,7 +50,7 @@ class Cuda(Engine):
             reason = _unfit(device)
         if reason is not None:
             return Support(False, reason)
-        return Support(True, "one fused kernel for NVIDIA GPUs; derivatives by the reference engine")
+        return Support(True, "one fused kernel; its authors had no GPU to try it on: run `ntklab verify` first")
 
     def run(
         self, plan: Plan, x1: Float[Array, "n1 *shape"], x2: Float[Array, "n2 *shape"] | None, learned: Learned

@@ -56,7 +56,7 @@ class OnGpu(Launch):
         block: int,
     ) -> list[Array]:
         """Add the launch to what JAX traces or runs; compiles the source for this GPU, or finds it on disk."""
-        call = jax.ffi.ffi_call(TARGET, tuple(outputs))
+        call = jax.ffi.ffi_call(TARGET, tuple(outputs), vmap_method="sequential")
         one = np.int32(1)
         return list(
             call(

@@ -99,7 +99,7 @@ def _library() -> Path | None:
     """Return the library that NVIDIA's wheels brought along, else that of the system."""
     spec = importlib.util.find_spec("nvidia")
     for folder in (spec.submodule_search_locations or []) if spec else []:
-        found = sorted(p for p in Path(folder).glob("*/lib/libnvrtc.so.*") if ".alt." not in p.name)
+        found = sorted(Path(folder).glob("*/lib/libnvrtc.so.*"))
         if found:
             return found[-1]
     name = ctypes.util.find_library("nvrtc")

@@ -26,7 +26,6 @@ class Source:
 
     text: str
     program: Program
-    channels: int
     warps: int
     plane: int
 
@@ -92,7 +91,7 @@ def _source(program: Program, channels: int, tangent: bool) -> Source:
     folder = Path(__file__).with_name("_cuda")
     first, *others = ((folder / name).read_text(encoding="utf-8") for name in _FILES)
     text = "\n".join([*lines, first, *tables, *others])
-    return Source(text, program, channels, warps, 2 * height * width)
+    return Source(text, program, warps, 2 * height * width)
 
 
 def _warps(width: int) -> int:

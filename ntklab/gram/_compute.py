@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import math
+from collections import deque
+from collections.abc import Iterator
 from typing import Any, Protocol
 
+import jax
 import numpy as np
 
 from ntklab._core import progress_bar
 from ntklab.engine import Kernel, KernelFn
 from ntklab.gram._tiles import Tile, TileGrid
 
-_TILE_STEPS = 2e10
+_TILE_STEPS = {"cpu": 2e10}
 """Counted steps in a tile by default: seconds on two cores, so that progress moves and Ctrl-C is prompt."""
+_TILE_STEPS_ELSEWHERE = 5e13
+"""The same on an H100, by the count of its kernel's instructions: smaller tiles would not fill it."""
 _LARGEST_TILE = 2048
 
 
@@ -38,11 +45,7 @@ def as_kernels(values: dict[tuple[str, str], Any]) -> Any:
 
 def compute_tile(kfn: KernelFn, x1: Inputs, x2: Inputs, grid: TileGrid, at: Tile) -> list[np.ndarray]:
     """Return one tile of every matrix of ``matrices(kfn)``."""
-    rows = _side(x1, at.top, grid.tile)
-    kernels = kfn(rows, None if grid.symmetric and at.on_diagonal else _side(x2, at.left, grid.tile))
-    kernels = {"": kernels} if isinstance(kernels, Kernel) else kernels
-    height, width = at.bottom - at.top, at.right - at.left
-    return [np.asarray(kernels[name].values[word])[:height, :width] for name, word in matrices(kfn)]
+    return _on_host(_started(kfn, x1, x2, grid, at), at)
 
 
 def compute_whole(
@@ -53,8 +56,8 @@ def compute_whole(
     grid = TileGrid(len(x1), len(columns), _default_tile(kfn) if tile is None else tile, symmetric=x2 is None)
     out = {which: np.empty((grid.n_rows, grid.n_columns), kfn.dtype) for which in matrices(kfn)}
     with progress_bar(unit=" entries", total=grid.entries, unit_scale=True, show=progress) as bar:
-        for at in grid:
-            for matrix, block in zip(out.values(), compute_tile(kfn, x1, columns, grid, at), strict=True):
+        for at, blocks in _all_tiles(kfn, x1, columns, grid):
+            for matrix, block in zip(out.values(), blocks, strict=True):
                 matrix[at.top : at.bottom, at.left : at.right] = block
                 if grid.symmetric and not at.on_diagonal:
                     matrix[at.left : at.right, at.top : at.bottom] = block.T
@@ -62,8 +65,45 @@ def compute_whole(
     return out
 
 
+def _all_tiles(
+    kfn: KernelFn, x1: np.ndarray, x2: np.ndarray, grid: TileGrid
+) -> Iterator[tuple[Tile, list[np.ndarray]]]:
+    """Yield all tiles in order, computed by all devices in turns: none of them waits while a tile is copied."""
+    devices = _devices()
+    ahead = len(devices) * (1 if devices[0].platform == "cpu" else 2)
+    running: deque[tuple[Tile, list[Any]]] = deque()
+    for at, device in zip(grid, itertools.cycle(devices), strict=False):
+        # one device is left to JAX, as naming it would compile anew what was compiled without its name
+        with jax.default_device(device) if len(devices) > 1 else contextlib.nullcontext():
+            running.append((at, _started(kfn, x1, x2, grid, at)))
+        if len(running) == ahead:
+            done, arrays = running.popleft()
+            yield done, _on_host(arrays, done)
+    for done, arrays in running:
+        yield done, _on_host(arrays, done)
+
+
+def _devices() -> list[Any]:
+    """Return this process's devices, or the one that the user has set as JAX's default."""
+    chosen = jax.config.jax_default_device
+    return jax.local_devices() if chosen is None else [chosen]
+
+
+def _started(kfn: KernelFn, x1: Inputs, x2: Inputs, grid: TileGrid, at: Tile) -> list[Any]:
+    """Return a tile's arrays, which JAX may still be computing."""
+    rows = _side(x1, at.top, grid.tile)
+    kernels = kfn(rows, None if grid.symmetric and at.on_diagonal else _side(x2, at.left, grid.tile))
+    kernels = {"": kernels} if isinstance(kernels, Kernel) else kernels
+    return [kernels[name].values[word] for name, word in matrices(kfn)]
+
+
+def _on_host(arrays: list[Any], at: Tile) -> list[np.ndarray]:
+    return [np.asarray(a)[: at.bottom - at.top, : at.right - at.left] for a in arrays]
+
+
 def _default_tile(kfn: KernelFn) -> int:
-    return max(1, min(_LARGEST_TILE, math.isqrt(int(_TILE_STEPS / kfn.plan.work))))
+    steps = _TILE_STEPS.get(jax.default_backend(), _TILE_STEPS_ELSEWHERE)
+    return max(1, min(_LARGEST_TILE, math.isqrt(int(steps / kfn.plan.work))))
 
 
 def _side(x: Inputs, start: int, tile: int) -> np.ndarray:

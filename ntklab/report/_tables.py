@@ -108,9 +108,49 @@ def _verify(settings: dict[str, Any], results: dict[str, Any]) -> str:
     return f"{align(rows)}\n\n{last}"
 
 
+def _bench_gpu(settings: dict[str, Any], results: dict[str, Any]) -> str:
+    rows = [("workload", "engine", "ms per entry", "error, different", "diagonal", "of limit", "hours for CIFAR-10")]
+    rows += [
+        (
+            name,
+            who,
+            f"{run['milliseconds_per_entry']:.4g}",
+            f"{run['error_different']:.1e}" if "error_different" in run else "-",
+            f"{run['error_diagonal']:.1e}" if "error_diagonal" in run else "-",
+            f"{run['share_of_limit']:.0%}" if "share_of_limit" in run else "-",
+            f"{run['hours_for_cifar10']:.3g}",
+        )
+        for name, engines in results["workloads"].items()
+        for who, run in engines.items()
+    ]
+    if not results["left_out"]:
+        return align(rows)
+    return f"{align(rows)}\nleft out after {settings['minutes']:g} minutes: {'; '.join(results['left_out'])}"
+
+
+def _uci(settings: dict[str, Any], results: dict[str, Any]) -> str:
+    methods = list(results["methods"])
+    rows = [("set", "points", *(f"{m} %" for m in methods), *(f"{m} s" for m in methods))]
+    for run in results["runs"]:
+        cells = [f"{run[m]['accuracy']:.2f}" for m in methods] + [f"{run[m]['seconds']:.2f}" for m in methods]
+        rows.append((run["set"], str(run["points"]), *cells))
+    words = {"mean": "mean accuracy %", "spread": "spread over sets", "friedman_rank": "Friedman rank"}
+    words |= {"p90": "P90", "p95": "P95", "pma": "PMA", "seconds": "seconds"}
+    totals = [("", *methods)]
+    for word, name in words.items():
+        values = [results["methods"][m][word] for m in methods]
+        totals.append((name, *("" if value is None else f"{value:.2f}" for value in values)))
+    published = results["published"]
+    sets = f"{settings['sets']} sets of at most {settings['largest']:,} points, four folds"
+    theirs = f"published: {published['accuracy']:.2f} % for {published['name']}; {published['source']}"
+    return "\n".join([sets, "", align(rows), "", align(totals), "", theirs])
+
+
 _TABLES: dict[str, Callable[[dict[str, Any], dict[str, Any]], str]] = {
     "digits": _digits,
     "cifar10": _cifar10,
     "equivalence": _equivalence,
+    "uci": _uci,
     "verify": _verify,
+    "bench-gpu": _bench_gpu,
 }

@@ -27,6 +27,8 @@ _2K = {
 _SMALL = "Arora et al. 2019b (arXiv 1910.01663), small-data CIFAR-10, mean over random class-balanced subsets"
 _CNTK_11 = {10: 15.31, 20: 18.69, 40: 21.23, 80: 25.40, 160: 30.46, 320: 36.44, 640: 42.44}
 
+UCI = Published(81.95, "NTK with support vectors, mean of 90 sets", "Arora et al. 2019b (arXiv 1910.01663)")
+
 
 def published_cifar10(depth: int, pooling: Pooling, n_train: int) -> Published | None:
     """Return the published accuracy for this kernel and training size, or None.

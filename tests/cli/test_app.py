@@ -40,7 +40,7 @@ def small_cifar(tmp_path):
 def test_help_names_every_command(ntklab_command):
     status, out, _ = ntklab_command("--help")
     assert status == 0
-    assert all(word in out for word in ("reproduce", "equivalence", "verify", "gram"))
+    assert all(word in out for word in ("reproduce", "equivalence", "verify", "gram", "bench"))
 
 
 def test_no_command_shows_help_and_fails(ntklab_command):
@@ -95,6 +95,7 @@ def test_cifar10_in_float64_needs_no_setting_of_jax(small_cifar):
         (("reproduce", "digits", "--engine", "warp"), "reference"),
         (("equivalence", "--widths", "8,x"), "8,x"),
         (("equivalence", "--widths", "8"), "two widths"),
+        (("bench", "gpu"), "needs a gpu"),
     ],
 )
 def test_a_mistake_ends_with_one_clear_line_and_status_2(ntklab_command, words, said):

@@ -40,7 +40,7 @@ class OnHost(Launch):
             getattr(built(source.text), kernel)(grid, block, (ctypes.c_void_p * len(addresses))(*addresses))
             return made
 
-        return jax.pure_callback(run, list(outputs), *inputs)
+        return jax.pure_callback(run, list(outputs), *inputs, vmap_method="sequential")
 
 
 ENGINES = tuple(Cuda(OnHost()) if each.name == "cuda" else each for each in engine.ENGINES)

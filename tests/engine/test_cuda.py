@@ -19,7 +19,7 @@ from tests.engine.fused_cases import CASES, hard_inputs, values
 
 TOLERANCE = 4e-7
 """Largest relative error in float32; 1.7e-7 measured over these cases."""
-QUICK = ("one lane too many", "filters of all shapes", "circular", "filters larger than the image", "three branches")
+QUICK = ("one lane too many", "filters of all shapes", "filters larger than the image")
 MORE = (
     Case("two columns a lane", zoo.plain_cnn(2, "gap"), (3, 35, 2), 4),
     Case("two columns a lane, circular", Serial(Conv(5, padding="CIRCULAR"), Relu(), GlobalAvgPool()), (6, 33, 1), 4),
@@ -67,7 +67,7 @@ def test_an_entry_does_not_depend_on_what_else_is_computed(small):
         np.testing.assert_array_equal(diagonal, np.diag(whole[name]))
 
 
-def test_it_runs_in_jit_with_traced_numbers_and_has_the_derivatives_of_the_reference():
+def test_it_runs_in_jit_and_vmap_with_traced_numbers_and_has_the_derivatives_of_the_reference():
     network, shape = zoo.cntk(2, "none"), (3, 3, 1)
     x = made_up_inputs(2, shape).astype("float32")
     kfn = ntklab.compile(network, shape, engine="cuda")
@@ -75,6 +75,8 @@ def test_it_runs_in_jit_with_traced_numbers_and_has_the_derivatives_of_the_refer
     hyper = jax.tree.map(lambda value: 1.1 * value, kfn.hyper)
     traced = jax.jit(lambda x, hyper: kfn(x, hyper=hyper).ntk)(x, hyper)
     np.testing.assert_array_equal(traced, kfn(x, hyper=hyper).ntk)
+    rows = jax.vmap(lambda one: kfn(one[None], x).ntk[0])(x)
+    np.testing.assert_array_equal(rows, kfn(x, x).ntk)
     ours, theirs = (jax.grad(lambda h, k=k: k(x, hyper=h).ntk.sum())(hyper) for k in (kfn, reference))
     for a, b in zip(*map(jax.tree.leaves, (ours, theirs)), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5)
@@ -132,6 +134,9 @@ class Device:
 
 def test_it_accepts_a_gpu_where_nvrtc_is_and_auto_then_takes_it(small, monkeypatch):
     plan = lower(*small)
+    monkeypatch.setattr(jax, "__version_info__", (0, 10, 1))
+    assert "needs JAX 0.11" in Cuda().supports(plan, Device(), np.dtype("float32")).reason
+    monkeypatch.setattr(jax, "__version_info__", (0, 11, 2))
     monkeypatch.setattr("ntklab.engine._cuda_engine.unavailable", lambda: "no compiler")
     assert Cuda().supports(plan, Device(), np.dtype("float32")) == (False, "no compiler")
     monkeypatch.setattr("ntklab.engine._cuda_engine.unavailable", lambda: None)

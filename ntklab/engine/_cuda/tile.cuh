@@ -88,18 +88,31 @@ DEVICE void across(const Real* row, Real* sums, const Sides<REACH>& sides, const
   }
 }
 
+// The planes of an instruction in both images: standard deviations (without a ReLU variances), and their inverses next.
+struct Planes {
+  Spot x[COLUMNS], y[COLUMNS];
+};
+
+DEVICE Planes planes(const float* x, const float* y, const Place& at, int number) {
+  Planes found;
+  UNROLLED for (int v = 0; v < COLUMNS; v++) {
+    found.x[v] = spot(x + number * PLANE, at.j[v]);
+    found.y[v] = spot(y + number * PLANE, at.q[v]);
+  }
+  return found;
+}
+
 // What follows the window sums of a row: the layer's own covariance, and a ReLU.
 template <int TO, bool TRAINED, bool RELU>
-DEVICE void leave(Tile& tile, int i, const Real* d, const Real* t, const Place& at, const int* op) {
-  const float *ax = at.x + op[9] * PLANE, *ay = at.y + op[9] * PLANE;
-  const float *rx = at.x + op[10] * PLANE, *ry = at.y + op[10] * PLANE;
+DEVICE void leave(Tile& tile, int i, const Real* d, const Real* t, const Planes& own) {
+  const int p = i * WIDTH;
   UNROLLED for (int v = 0; v < COLUMNS; v++) {
-    Index p = at.j[v] + i * WIDTH, q = at.q[v] + i * WIDTH;
     Real e = d[v], s = TANGENT ? t[v] : real(0.0f);
     if constexpr (RELU) {
-      relu<TRAINED>(angles(e, load(ax, p), load(ay, q), load(rx, p), load(ry, q)), e, s);
+      const Real ax = load(own.x[v], p), ay = load(own.y[v], p);
+      relu<TRAINED>(angles(e, ax, ay, load(own.x[v], PLANE + p), load(own.y[v], PLANE + p)), e, s);
     } else if constexpr (TRAINED) {
-      s += load(ax, p) + load(ay, q) - e;
+      s += load(own.x[v], p) + load(own.y[v], p) - e;
     }
     tile.d[TO][i][v] = e;
     if constexpr (TANGENT) tile.t[TO][i][v] = s;
@@ -110,8 +123,8 @@ DEVICE void add(Real* sum, const Real* other) {
   UNROLLED for (int v = 0; v < COLUMNS; v++) sum[v] += other[v];
 }
 
-DEVICE void add(Real* sum, const float* plane, const Index* column, int row) {
-  UNROLLED for (int v = 0; v < COLUMNS; v++) sum[v] += load(plane, column[v] + row * WIDTH);
+DEVICE void add(Real* sum, const Spot* from, int row) {
+  UNROLLED for (int v = 0; v < COLUMNS; v++) sum[v] += load(from[v], row * WIDTH);
 }
 
 template <int FROM>
@@ -131,7 +144,7 @@ DEVICE void convolve(Tile& tile, const Place& at, const int* op, float factor) {
   if (factor != 1.0f) scale<FROM>(tile, factor);
   Sides<COLS / 2> sides;
   look(sides, at, op);
-  const float *border_x = at.border_x + op[8] * PLANE, *border_y = at.border_y + op[8] * PLANE;
+  const Planes own = planes(at.x, at.y, at, op[9]), border = planes(at.border_x, at.border_y, at, op[8]);
   const int wrap = HEIGHT - at.di;  // the first row whose partner is the first row of y again
   Real row_d[KEPT][COLUMNS], row_t[KEPT][COLUMNS];  // the last rows
   Real sum_d[KEPT][COLUMNS], sum_t[KEPT][COLUMNS];  // and what has arrived of their windows
@@ -148,8 +161,8 @@ DEVICE void convolve(Tile& tile, const Place& at, const int* op, float factor) {
     UNROLLED for (int o = 1; o <= UP; o++) {
       if (i < HEIGHT && i >= o) {  // rows i and i - o
         if (BORDERS && (unsigned)(i - wrap) < (unsigned)o) {
-          add(e, border_x, at.j, i - o);
-          add(sum_d[o - 1], border_x, at.j, i);
+          add(e, border.x, i - o);
+          add(sum_d[o - 1], border.x, i);
         } else {
           add(e, row_d[o - 1]);
           add(sum_d[o - 1], h);
@@ -159,12 +172,12 @@ DEVICE void convolve(Tile& tile, const Place& at, const int* op, float factor) {
           }
         }
       }
-      if (BORDERS && i < HEIGHT && i < o && i < wrap && i + at.di >= o) add(e, border_y, at.q, i - o);
+      if (BORDERS && i < HEIGHT && i < o && i < wrap && i + at.di >= o) add(e, border.y, i - o);
       if (BORDERS && i < HEIGHT && i + o >= HEIGHT && i >= wrap && i + at.di + o < 2 * HEIGHT) {
-        add(e, border_y, at.q, i + o);
+        add(e, border.y, i + o);
       }
     }
-    if (i >= UP) leave<TO, TRAINED, RELU>(tile, i - UP, UP ? sum_d[KEPT - 1] : e, UP ? sum_t[KEPT - 1] : s, at, op);
+    if (i >= UP) leave<TO, TRAINED, RELU>(tile, i - UP, UP ? sum_d[KEPT - 1] : e, UP ? sum_t[KEPT - 1] : s, own);
     UNROLLED for (int o = UP - 1; o >= 0; o--) {
       UNROLLED for (int v = 0; v < COLUMNS; v++) {
         row_d[o][v] = o ? row_d[o - (o > 0)][v] : h[v];
@@ -181,6 +194,7 @@ template <int FROM, int TO, int ROWS, int COLS, bool TRAINED, bool RELU>
 DEVICE void wind(Tile& tile, const Place& at, const int* op, float factor) {
   if (factor != 1.0f) scale<FROM>(tile, factor);
   Sides<COLS / 2> sides;
+  const Planes own = planes(at.x, at.y, at, op[9]);
   Real h[HEIGHT][COLUMNS], g[HEIGHT][COLUMNS];
   ROW_LOOP for (int i = 0; i < HEIGHT; i++) {
     across<COLS / 2, true>(tile.d[FROM][i], h[i], sides, at, i);
@@ -197,7 +211,7 @@ DEVICE void wind(Tile& tile, const Place& at, const int* op, float factor) {
       add(e, h[k]);
       if constexpr (TANGENT) add(s, g[k]);
     }
-    leave<TO, TRAINED, RELU>(tile, i, e, s, at, op);
+    leave<TO, TRAINED, RELU>(tile, i, e, s, own);
   }
 }
 
@@ -211,10 +225,11 @@ DEVICE void start(Tile& tile, const Place& at, const int* op) {
     }
   }
   LOOPED for (int c = 0; c < op[3]; c++) {
+    const Planes own = planes(at.x, at.y, at, c);
     ROW_LOOP for (int i = 0; i < HEIGHT; i++) {
       UNROLLED for (int v = 0; v < COLUMNS; v++) {
-        Real x = load(at.x + c * PLANE, at.j[v] + i * WIDTH), y = load(at.y + c * PLANE, at.q[v] + i * WIDTH);
-        tile.d[TO][i][v] = fused(x - y, x - y, tile.d[TO][i][v]);
+        Real gap = load(own.x[v], i * WIDTH) - load(own.y[v], i * WIDTH);
+        tile.d[TO][i][v] = fused(gap, gap, tile.d[TO][i][v]);
       }
     }
   }
@@ -223,8 +238,9 @@ DEVICE void start(Tile& tile, const Place& at, const int* op) {
 // A ReLU that does not follow a convolution.
 template <int FROM, int TO>
 DEVICE void activate(Tile& tile, const Place& at, const int* op) {
+  const Planes own = planes(at.x, at.y, at, op[9]);
   ROW_LOOP for (int i = 0; i < HEIGHT; i++) {
-    leave<TO, false, true>(tile, i, tile.d[FROM][i], tile.t[FROM][TANGENT ? i : 0], at, op);
+    leave<TO, false, true>(tile, i, tile.d[FROM][i], tile.t[FROM][TANGENT ? i : 0], own);
   }
 }
 

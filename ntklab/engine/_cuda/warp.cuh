@@ -25,7 +25,9 @@ DEVICE Real root(Real x) {
   asm("sqrt.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
   return y;
 }
-DEVICE Real load(const float* from, Index at) { return __ldg(from + at); }
+typedef const float* Spot;  // where a lane reads in a plane; rows further on are offsets known to the compiler
+DEVICE Spot spot(const float* plane, Index column) { return plane + column; }
+DEVICE Real load(Spot from, int offset) { return __ldg(from + offset); }
 DEVICE Real moved(Real x, int by) {  // the value of the lane `by` further, whoever has none keeps its own
   if (by == 0) return x;
   return by > 0 ? __shfl_down_sync(WHOLE_WARP, x, by) : __shfl_up_sync(WHOLE_WARP, x, -by);
@@ -37,7 +39,7 @@ DEVICE double total(Long x) {
   return x;
 }
 
-typedef const float* Edge;  // where a lane reads what it adds at a border of either image
+typedef Spot Edge;  // the same at a border of either image
 DEVICE Edge edge(Mask first, const float* x, Index at_x, const float* y, Index at_y) {
   return first ? x + at_x : y + at_y;
 }
@@ -74,9 +76,14 @@ DEVICE Real root(Real x) {
   EACH_LANE x[k] = sqrtf(x[k]);
   return x;
 }
-DEVICE Real load(const float* from, Index at) {
+struct Spot {
+  const float* plane;
+  Index column;
+};
+DEVICE Spot spot(const float* plane, Index column) { return {plane, column}; }
+DEVICE Real load(const Spot& from, int offset) {
   Real x;
-  EACH_LANE x[k] = from[at[k]];
+  EACH_LANE x[k] = from.plane[from.column[k] + offset];
   return x;
 }
 DEVICE Real moved(Real x, int by) {
