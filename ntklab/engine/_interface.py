@@ -25,6 +25,8 @@ class Engine(ABC):
     """
 
     name: str
+    untried: str | None = None
+    """Why ``engine="auto"`` leaves it to those who ask for it by name, where it does."""
 
     @abstractmethod
     def supports(self, plan: Plan, device: Any, dtype: np.dtype) -> Support:

@@ -59,6 +59,8 @@ def select(engine: str, plan: Plan, device: Any, dtype: np.dtype) -> tuple[Engin
     passed_over = []
     for candidate in ENGINES:
         ok, reason = candidate.supports(plan, device, dtype)
+        if ok and candidate.untried is not None:
+            ok, reason = False, candidate.untried
         if ok:
             return candidate, EngineChoice(candidate.name, f"chosen; {reason}", tuple(passed_over))
         passed_over.append((candidate.name, reason))

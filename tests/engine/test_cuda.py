@@ -132,7 +132,7 @@ class Device:
     compute_capability = "9.0"
 
 
-def test_it_accepts_a_gpu_where_nvrtc_is_and_auto_then_takes_it(small, monkeypatch):
+def test_it_accepts_a_gpu_where_nvrtc_is_and_auto_leaves_it_to_those_who_ask(small, monkeypatch):
     plan = lower(*small)
     monkeypatch.setattr(jax, "__version_info__", (0, 10, 1))
     assert "needs JAX 0.11" in Cuda().supports(plan, Device(), np.dtype("float32")).reason
@@ -141,9 +141,9 @@ def test_it_accepts_a_gpu_where_nvrtc_is_and_auto_then_takes_it(small, monkeypat
     assert Cuda().supports(plan, Device(), np.dtype("float32")) == (False, "no compiler")
     monkeypatch.setattr("ntklab.engine._cuda_engine.unavailable", lambda: None)
     monkeypatch.setattr(_select, "ENGINES", ntklab.engine.ENGINES)
-    engine, choice = _select.select("auto", plan, Device(), np.dtype("float32"))
-    assert isinstance(engine, Cuda)
-    assert [name for name, _ in choice.passed_over] == ["simd"]
+    assert isinstance(_select.select("cuda", plan, Device(), np.dtype("float32"))[0], Cuda)
+    _, choice = _select.select("auto", plan, Device(), np.dtype("float32"))
+    assert ("cuda", Cuda.untried) in choice.passed_over
 
 
 @pytest.mark.parametrize(
