@@ -88,9 +88,10 @@ def exact():
         inner = Conv(filters, strides=(1, 1) if residual else strides, padding=padding, W_std=HE, b_std=HALF)
         pool = AvgPool((2, 3), padding="SAME" if padding == "SAME" else "CIRCULAR") if pooled else Identity()
         block = Residual(inner, pool) if residual else Serial(inner, pool)
+        high = padding == "VALID" and strides[0] == 2 and filters[0] == 3  # two such windows, one after the other
         yield (
             Serial(first, block, Relu(), GlobalAvgPool() if gap else Flatten(), Dense(W_std=HE, b_std=HALF)),
-            (6, 6, 2),
+            (11 if high else 6, 6, 2),
         )
 
 
@@ -150,14 +151,18 @@ def local():
 
 
 def resized():
-    """Two methods, with and without antialiasing, on one and two axes, in front of ReLU and behind."""
+    """Two methods, with and without antialiasing, on one and two axes, in front of ReLU and behind.
+
+    Behind two convolutions: after an odd number of them it takes one axis for the other (below).
+    """
     shapes = ((2,), (3,), (5,), (2, 3), (3, -1), (5, 1), (-1, 2))
     for shape, method, antialias, late in itertools.product(
         shapes, ("linear", "nearest"), (True, False), (False, True)
     ):
         layer, conv = ImageResize(shape, method, antialias), Conv((2,) * len(shape), padding="SAME", b_std=0.1)
         middle = (Relu(), layer) if late else (layer, Relu())
-        yield Serial(conv, *middle, Flatten() if late else GlobalAvgPool(), Dense()), IMAGE[-len(shape) - 1 :]
+        end = (Flatten() if late else GlobalAvgPool(), Dense())
+        yield Serial(Conv((1,) * len(shape)), conv, *middle, *end), IMAGE[-len(shape) - 1 :]
 
 
 def indexed():
@@ -297,6 +302,20 @@ def test_products_with_constants_on_all_axes():
             assert np.abs(np.asarray(exact[name].nngp) - nngp).max() <= DIFFERENT * np.abs(nngp).max(), name
             assert np.abs(np.asarray(exact[name].ntk) - ntk).max() <= DIFFERENT * np.abs(ntk).max(), name
     assert count == 42
+
+
+def test_where_it_is_wrong_about_the_axes_of_a_resized_image_numpy_decides():
+    """A convolution of one pixel mixes no positions, and still its kernels change: it stores axes in reversed order."""
+    resize, readout = ImageResize((2, 3)), (Relu(), GlobalAvgPool(), Dense())
+    convs = Conv((2, 2), b_std=0.1, padding="SAME"), Conv((1, 1))
+    networks = {"odd": Serial(convs[0], resize, *readout), "even": Serial(*convs, resize, *readout)}
+    x = made_up_inputs(4, IMAGE)
+    theirs = kernels_of_many(networks, x[:2], x[2:])
+    for name, network in networks.items():
+        kernel = ntklab.compile(network, IMAGE, dtype="float64", engine="reference")(x[:2], x[2:]).nngp
+        exact = linear_numpy.gram(network, x[:2], x[2:], dtype=np.longdouble)[0].astype(float)
+        np.testing.assert_allclose(kernel, exact, rtol=1e-12)
+        assert np.allclose(kernel, theirs[name][0], rtol=1e-9) == (name == "even")
 
 
 def test_where_it_is_wrong_about_the_widening_of_local_layers_numpy_decides():

@@ -121,8 +121,8 @@ def _to_stax(stax, layer):
     if kind == "ImageResize":
         return stax.ImageResize((-1, *layer.shape, -1), layer.method, layer.antialias)
     if kind == "Index":
-        words = (... if w == "..." else slice(*w) if isinstance(w, tuple) else w for w in layer.index)
-        return stax.Index((slice(None), *words))
+        words = [... if w == "..." else slice(*w) if isinstance(w, tuple) else w for w in layer.index]
+        return stax.Index((slice(None), *words, *[slice(None)] * (... in words)))  # its ellipsis counts channels, too
     if kind == "DotGeneral" and isinstance(layer.constant, float):
         return stax.DotGeneral(rhs=layer.constant)
     if kind == "Aggregate":
