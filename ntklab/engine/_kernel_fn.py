@@ -206,8 +206,9 @@ def compile(
         ``"auto"`` takes the fastest engine that supports the plan and records the choice in ``kfn.engine``; a
         named one runs or raises.
     dtype : {"float32", "float64"}
-        float32 is exact to about 1e-6 at all correlations, including 1, and enough for images without a
-        tiny ridge; float64 needs JAX's 64-bit mode.
+        float32 is exact to about 1e-6, also where inputs coincide, and enough for images without a tiny ridge. The
+        NTK of parallel inputs of different length is exact to about 1e-4 per ReLU (docs/maths.md), in float64 to
+        1e-8, which needs JAX's 64-bit mode.
     get : sequence of {"nngp", "ntk"}
         ``("nngp",)`` alone is about half the work of both.
     positions : {"equal", "all"}, optional
