@@ -85,7 +85,7 @@ def _all_tiles(
 
 def _devices() -> list[Any]:
     """Return this process's devices, or the one that the user has set as JAX's default."""
-    chosen = jax.config.jax_default_device
+    chosen = getattr(jax.config, "jax_default_device", None)
     return jax.local_devices() if chosen is None else [chosen]
 
 

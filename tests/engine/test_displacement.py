@@ -229,7 +229,7 @@ def test_a_symmetric_kernel_of_many_inputs_is_the_rectangular_one(count):
 
 
 GRADIENTS = [
-    ("no padding, then zeros", False),
+    slow_if_long("no padding, then zeros", False, long={"no padding, then zeros"}),
     slow_if_long("ReLU on pooled Gaussians", True, long={"ReLU on pooled Gaussians"}),
     slow_if_long("1-D pooling of what is left", True),
 ]

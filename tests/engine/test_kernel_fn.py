@@ -332,7 +332,7 @@ def test_no_derivative_is_nan_where_inputs_coincide_oppose_each_other_or_vanish(
             assert np.isfinite(np.asarray(slope)).all()
 
 
-@pytest.mark.parametrize("name", ["dense", "pooling inside, biases"])
+@pytest.mark.parametrize("name", ["dense", pytest.param("pooling inside, biases", marks=pytest.mark.slow)])
 def test_the_symmetric_call_has_the_derivatives_of_the_rectangular_one(name):
     hyper, _, gradient = loss_and_gradient(name)
     network, shape = SMOOTH[name]
@@ -375,7 +375,7 @@ def test_the_mixed_second_derivative_of_a_flattened_convolution_counts_the_windo
     assert_close(mixed_derivative(network, shape)(x, x), expected, 1e-13, scale=expected.max())
 
 
-@pytest.mark.parametrize("name", ["cntk gap", "pooling inside, biases"])
+@pytest.mark.parametrize("name", ["cntk gap", pytest.param("pooling inside, biases", marks=pytest.mark.slow)])
 def test_the_mixed_second_derivative_at_coinciding_inputs_is_the_limit_of_that_at_close_ones(name):
     network, shape = SMOOTH[name]
     derivative = mixed_derivative(network, shape)

@@ -31,6 +31,7 @@ def compiled(positions, net=NETWORK):
 
 
 @pytest.mark.oracle
+@pytest.mark.slow
 def test_all_pairs_of_positions_agree_with_neural_tangents(data):
     stax, _ = load()
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):

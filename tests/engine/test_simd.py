@@ -31,9 +31,15 @@ CASES = (
     Case("dense, linear layers in a row", Serial(wide, narrow, wide, Relu(), narrow, wide), (7,), 9),
     Case("dense, an activation at the end", Serial(wide, Relu()), (7,), 9),
 )
+LONG = ("70 layers",)  # to compile, for the reference
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def lanes():
+    for case in CASES:
+        yield pytest.param(case, id=case.name, marks=[pytest.mark.slow] if case.name in LONG else [])
+
+
+@pytest.mark.parametrize("case", lanes())
 def test_sizes_filters_and_branches_agree_with_the_reference_in_double_precision(case):
     x = hard_inputs(case)
     expected = values(ntklab.compile(case.network, case.input_shape, engine="reference", dtype="float64")(x))

@@ -240,7 +240,8 @@ def oracle_networks(stax):
 
 
 @pytest.mark.oracle
-@pytest.mark.parametrize("which", [0, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("which", [0, 1])
 def test_over_random_convolutional_networks_the_kernels_average_to_those_of_neural_tangents(which):
     stax, _ = neural_tangents_oracle.load()
     spec, (_, _, kernel_fn) = list(oracle_networks(stax))[which]

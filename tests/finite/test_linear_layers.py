@@ -37,7 +37,7 @@ BEHIND = {
     "global sum": GlobalSumPool(),
     "one pixel": Index((0, -1)),
 }
-QUICK = ("standard, local", "dropout")
+QUICK = ("dropout",)
 
 
 def spec_of(name):

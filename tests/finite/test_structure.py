@@ -107,7 +107,7 @@ NETWORKS = {
     ),
 }
 WIDTH, COUNT = 128, 60
-QUICK = ("gated", "attention to positions")
+QUICK = ("gated",)
 
 
 def samples(spec, shape, x, *, width, count, outputs):

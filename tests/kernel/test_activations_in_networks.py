@@ -45,7 +45,9 @@ def test_derivatives_are_finite_at_coinciding_and_at_zero_inputs(layer):
         assert np.isfinite(part).all()
 
 
-@pytest.mark.parametrize("layer", [Erf(0.7, 1.1, 0.2), Polynomial((0.2, 1.0, 0.5)), Elu(0.8)], ids=repr)
+@pytest.mark.parametrize(
+    "layer", [Erf(0.7, 1.1, 0.2), Polynomial((0.2, 1.0, 0.5)), pytest.param(Elu(0.8), marks=pytest.mark.slow)], ids=repr
+)
 def test_parameters_of_activations_can_be_learned(layer):
     """Derivatives against differences of networks that are built anew."""
     kfn = ntklab.compile(network(layer), (3,), engine="reference", dtype="float64")
