@@ -39,7 +39,7 @@ def lanes():
         yield pytest.param(case, id=case.name, marks=[pytest.mark.slow] if case.name in LONG else [])
 
 
-@pytest.mark.parametrize("case", lanes())
+@pytest.mark.parametrize("case", list(lanes()))
 def test_sizes_filters_and_branches_agree_with_the_reference_in_double_precision(case):
     x = hard_inputs(case)
     expected = values(ntklab.compile(case.network, case.input_shape, engine="reference", dtype="float64")(x))
