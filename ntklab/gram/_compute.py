@@ -16,9 +16,9 @@ from ntklab._core import progress_bar
 from ntklab.engine import Kernel, KernelFn
 from ntklab.gram._tiles import Tile, TileGrid
 
-_TILE_STEPS = {"cpu": 2e10}
+_TILE_STEPS = 2e10
 """Counted steps in a tile by default: seconds on two cores, so that progress moves and Ctrl-C is prompt."""
-_TILE_STEPS_ELSEWHERE = 5e13
+_TILE_STEPS_OFF_CPU = 5e13
 """The same on an H100, by the count of its kernel's instructions: smaller tiles would not fill it."""
 _LARGEST_TILE = 2048
 
@@ -86,6 +86,8 @@ def _all_tiles(
 def _devices() -> list[Any]:
     """Return this process's devices, or the one that the user has set as JAX's default."""
     chosen = getattr(jax.config, "jax_default_device", None)
+    if isinstance(chosen, str):  # a platform stands for its first device
+        return jax.local_devices(backend=chosen)[:1]
     return jax.local_devices() if chosen is None else [chosen]
 
 
@@ -102,7 +104,7 @@ def _on_host(arrays: list[Any], at: Tile) -> list[np.ndarray]:
 
 
 def _default_tile(kfn: KernelFn) -> int:
-    steps = _TILE_STEPS.get(jax.default_backend(), _TILE_STEPS_ELSEWHERE)
+    steps = _TILE_STEPS if jax.default_backend() == "cpu" else _TILE_STEPS_OFF_CPU
     return max(1, min(_LARGEST_TILE, math.isqrt(int(steps / kfn.plan.work))))
 
 

@@ -237,3 +237,11 @@ def test_an_interrupt_ends_the_computation_at_once_and_leaves_the_function_usabl
     assert capsys.readouterr().err.endswith("\n"), "the line of progress is closed"
     x = images(3)
     assert_close(ntklab.gram(fc, x, tile=2, progress=False).ntk, fc(x).ntk)
+
+
+def test_a_default_device_that_is_the_name_of_a_platform_is_its_first_device():
+    kfn = ntklab.compile(zoo.fc(2), (3,), engine="reference")
+    x = np.random.default_rng(0).normal(size=(5, 3))
+    expected = ntklab.gram(kfn, x, progress=False).ntk
+    with jax.default_device("cpu"):
+        np.testing.assert_array_equal(ntklab.gram(kfn, x, progress=False).ntk, expected)
