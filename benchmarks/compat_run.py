@@ -18,13 +18,6 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parent))
 
 
-def plain(value):
-    """Return what a program found as arrays, with whether it was one."""
-    if isinstance(value, dict):
-        return {key: plain(inner) for key, inner in value.items()}
-    return value
-
-
 def main():
     """Run and save."""
     parser = argparse.ArgumentParser(description=__doc__)

@@ -49,7 +49,7 @@ TABLE = {
     "predict": room("errors solve", f"{ARRAYS} jax diffrax"),  # both in one file: the ODE of a general loss
     "compat": room("errors spec kernel engine finite solve predict", JAX),  # a translation: computes nothing
     # all of it needs scikit-learn, so nobody imports it at the top
-    "estimators": room("errors spec engine gram solve predict", f"{JAX} sklearn"),
+    "estimators": room("errors _core spec engine gram solve predict", f"{JAX} sklearn"),
     "testing": room(MATHS, f"{JAX} scipy"),
     "studies": room(f"{MATHS} testing", f"{JAX} scipy sklearn"),
     "report": room("errors _core", "numpy matplotlib"),

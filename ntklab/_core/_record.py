@@ -15,6 +15,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from ntklab._core._files import written_whole
 from ntklab.errors import DataError
 
 FORMAT = 1
@@ -52,11 +53,8 @@ class Record:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the record as JSON, whole or not at all."""
-        target = Path(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        draft = target.with_name(target.name + ".tmp")
-        draft.write_text(json.dumps({"format": FORMAT, **asdict(self)}, indent=1) + "\n", encoding="utf-8")
-        draft.replace(target)
+        with written_whole(path) as draft:
+            draft.write_text(json.dumps({"format": FORMAT, **asdict(self)}, indent=1) + "\n", encoding="utf-8")
 
     @staticmethod
     def load(path: str | os.PathLike[str]) -> Record:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
 from pathlib import Path
 from typing import Any
 
 import click
-import jax
 
 from ntklab import __version__, report, studies
-from ntklab._core import Record
+from ntklab._core import Record, precision_for
 from ntklab.cli._gram import gram
 from ntklab.errors import NtklabError
 
@@ -79,7 +77,7 @@ def cifar10(
     png: Path | None,
 ) -> None:
     """CNTK on CIFAR-10 by the protocol of Arora et al. 2019."""
-    with jax.enable_x64(True) if dtype == "float64" else contextlib.nullcontext():
+    with precision_for(dtype):
         record = studies.cifar10(
             data,
             depth=depth,

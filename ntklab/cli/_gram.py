@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import ast
-import contextlib
 import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
-import jax
 import numpy as np
 
 import ntklab
 from ntklab import gram as compute_gram
+from ntklab._core import precision_for
 from ntklab.errors import InputError, NtklabError
 from ntklab.gram import estimate, export, resume, status, verify
 from ntklab.spec import Layer, from_json, zoo
@@ -49,7 +48,7 @@ def _kernel_options(required: bool) -> Callable[[Any], Any]:
 @_kernel_options(required=True)
 def plan(tile: int | None, memory: float, **kernel: Any) -> None:
     """Print time, memory and disk before anything is computed."""
-    with _precision(kernel["dtype"]):
+    with precision_for(kernel["dtype"]):
         kfn, x1, x2 = _kernel(**kernel)
         click.echo(f"engine   {str(kfn.engine).splitlines()[0]}")
         click.echo(str(estimate(kfn, x1, x2, tile=tile, memory=int(memory * 1e9))))
@@ -67,12 +66,12 @@ def run(store: str, tile: int | None, memory: float, dask: str | None, **kernel:
     """
     place = _place(store)
     if kernel["network"] is None and kernel["data"] is None:
-        with _precision(status(place).manifest["kernel"]["dtype"]):
+        with precision_for(status(place).manifest["kernel"]["dtype"]):
             resume(place, dask=dask)
     elif kernel["network"] is None or kernel["data"] is None:
         raise InputError("A new store needs --network and --data; one that was begun needs neither.")
     else:
-        with _precision(kernel["dtype"]):
+        with precision_for(kernel["dtype"]):
             kfn, x1, x2 = _kernel(**kernel)
             compute_gram(kfn, x1, x2, tile=tile, memory=int(memory * 1e9), store=place, dask=dask)
     _show_status(store)
@@ -93,7 +92,7 @@ def status_(store: str) -> None:
 def verify_(store: str, sample: int, seed: int, repair: bool) -> None:
     """Compare every checksum and compute a sample anew; exit status 1 if something is wrong."""
     place = _place(store)
-    with _precision(status(place).manifest["kernel"]["dtype"]):
+    with precision_for(status(place).manifest["kernel"]["dtype"]):
         found = verify(place, sample=sample, seed=seed, repair=repair)
     click.echo(f"read      {found.tiles:,} tiles; {len(found.damaged):,} damaged, {found.missing:,} not computed yet")
     for at, reason in found.damaged:
@@ -176,7 +175,3 @@ def _array(text: str) -> Any:
 
 def _place(store: str) -> Any:
     return json.loads(store) if store.startswith("{") else store
-
-
-def _precision(dtype: str) -> Any:
-    return jax.enable_x64(True) if dtype == "float64" else contextlib.nullcontext()

@@ -22,6 +22,7 @@ from ntklab.kernel import (
     Plan,
     Positions,
     learned_number,
+    learned_numbers,
     lower,
     warn_of_coarse_quadrature,
 )
@@ -166,11 +167,8 @@ class KernelFn:
         return jnp.asarray(self.check(x, name), self.dtype)
 
     def _learned(self, hyper: Hyper | None) -> Learned:
-        if hyper is None:  # the networks' own numbers, squared in double precision and rounded once
-            learned: dict[str, dict[str, Array]] = {}
-            for key, name, value in self.plan.hyper:
-                learned.setdefault(key, {})[name] = jnp.asarray(learned_number(name, value), self.dtype)
-            return learned
+        if hyper is None:
+            return learned_numbers(self.plan, self.dtype)
         own = self.hyper
         if jax.tree.structure(hyper) != jax.tree.structure(own) or any(map(np.ndim, jax.tree.leaves(hyper))):
             wanted = {key: sorted(numbers) for key, numbers in own.items()}

@@ -18,7 +18,7 @@ def unknown(plan: Plan, kinds: AbstractSet[str] = OLDEST) -> str | None:
 
     Fields of ``Op`` and ``Window`` that joined later (``ntklab.kernel.later``) must have their defaults.
     """
-    if any(plan.ops[i].spatial for _, i in plan.outputs):
+    if plan.positions:
         return "it has no code for outputs with positions"
     for op in plan.ops:
         if op.kind not in kinds:

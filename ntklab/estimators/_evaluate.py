@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
-import jax
 import numpy as np
 
+from ntklab._core import precision_for
 from ntklab.engine import KernelFn, compile
 from ntklab.errors import InputError
 from ntklab.gram import gram
@@ -85,4 +84,4 @@ def _precision(dtype: str) -> Any:
     """Return a context with JAX's 64-bit mode, where it is needed."""
     if dtype not in ("float32", "float64"):
         raise InputError(f'dtype is "float32" or "float64", got {dtype!r}.')
-    return jax.enable_x64(True) if dtype == "float64" else contextlib.nullcontext()
+    return precision_for(dtype)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ntklab._core import written_whole
 from ntklab.errors import DataError
 from ntklab.solve import Ridge
 from ntklab.spec import Layer, from_json, to_json
@@ -30,12 +30,8 @@ def write(model: Any, path: str | os.PathLike[str]) -> None:
         "calibration": None if calibration is None else vars(calibration),
     }
     arrays = {name: getattr(model, name) for name in _ARRAYS if hasattr(model, name)}
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    draft = target.with_name(target.name + ".tmp")
-    with draft.open("wb") as file:
+    with written_whole(path) as draft, draft.open("wb") as file:
         np.savez(file, header=np.array(json.dumps(header)), **arrays)
-    draft.replace(target)
 
 
 def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:

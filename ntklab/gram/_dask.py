@@ -10,10 +10,9 @@ from itertools import islice
 from typing import Any
 
 import dask.config
-import jax
 from distributed import Client, LocalCluster, as_completed
 
-from ntklab._core import progress_bar
+from ntklab._core import precision_for, progress_bar
 from ntklab.engine import KernelFn
 from ntklab.errors import InputError, MissingExtraError
 from ntklab.gram._compute import compute_tile
@@ -70,7 +69,7 @@ def _commit_tile(location: str, where: tuple[int, int, int, int]) -> None:
     store, kfn = _opened(location)
     at = Tile(*where)
     if not store.has(at):
-        with jax.enable_x64(True) if store.dtype == "float64" else contextlib.nullcontext():
+        with precision_for(store.dtype):
             store.write(at, compute_tile(kfn, *store.inputs(), store.grid, at)).wait()
 
 
@@ -80,7 +79,7 @@ def _opened(location: str) -> tuple[Store, KernelFn]:
     store = open_store(json.loads(location))
     if store is None:
         raise InputError(f"This worker finds no Gram store at {location}: all of them need to see one file system.")
-    with jax.enable_x64(True) if store.dtype == "float64" else contextlib.nullcontext():
+    with precision_for(store.dtype):
         return store, kernel_of(store)
 
 

@@ -81,7 +81,7 @@ def gram(
     """
     if not isinstance(kfn, KernelFn):
         raise InputError(f"kfn is what ntklab.compile(...) returns, got {type(kfn).__name__}.")
-    if any(kfn.plan.ops[i].spatial for _, i in kfn.plan.outputs):
+    if kfn.plan.positions:
         raise InputError("gram takes one number per pair of inputs, and kfn was compiled with positions=...: call it.")
     rows: np.ndarray = np.asarray(kfn.check(x1, "x1"))
     columns: np.ndarray | None = None if x2 is None else np.asarray(kfn.check(x2, "x2"))

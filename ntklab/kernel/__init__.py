@@ -17,6 +17,7 @@ from ntklab.kernel._relu_tables import ANGLE_FAST as ANGLE_FAST
 from ntklab.kernel._relu_tables import CURVE_FAST as CURVE_FAST
 from ntklab.kernel._rule import Learned as Learned
 from ntklab.kernel._rule import learned_number as learned_number
+from ntklab.kernel._rule import learned_numbers as learned_numbers
 from ntklab.kernel._table import RULES as RULES
 from ntklab.kernel._values import ImageValue as ImageValue
 from ntklab.kernel._values import PairValue as PairValue

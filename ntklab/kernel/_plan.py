@@ -142,6 +142,11 @@ class Plan:
         return sum(op.work for op in self.ops)
 
     @property
+    def positions(self) -> bool:
+        """Whether an output has positions, rather than one number per pair of inputs."""
+        return any(self.ops[i].spatial for _, i in self.outputs)
+
+    @property
     def widest(self) -> int:
         """Most numbers alive at once for one pair: an operation's value with what it reads."""
         return max(op.numbers + sum(self.ops[i].numbers for i in op.inputs) for op in self.ops)

@@ -11,9 +11,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
+import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ntklab.kernel._plan import Carry, Op
+from ntklab.kernel._plan import Carry, Op, Plan
 from ntklab.kernel._values import ImageValue, PairValue, Sides
 
 Learned = Mapping[str, Mapping[str, Float[Array, ""]]]
@@ -26,6 +27,14 @@ def learned_number(name: str, value: Any) -> Any:
     Squared by the caller, who has more digits: 2**0.5 in float32 squares to 2 - 1.2e-7, once a layer.
     """
     return value * value if name.endswith("_std") else value
+
+
+def learned_numbers(plan: Plan, dtype: Any) -> dict[str, dict[str, Array]]:
+    """Return the networks' own numbers as rules read them, squared in double precision and rounded once."""
+    learned: dict[str, dict[str, Array]] = {}
+    for key, name, value in plan.hyper:
+        learned.setdefault(key, {})[name] = jnp.asarray(learned_number(name, value), dtype)
+    return learned
 
 
 class Needs(NamedTuple):

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
+from ntklab._core import written_whole
 from ntklab.errors import DataError
 
 _FORMAT = 1
@@ -58,12 +59,10 @@ def save(path: Path, state: State, manifest: dict[str, Any]) -> None:
     document = json.dumps({"format": _FORMAT, **manifest}, sort_keys=True)
     contents: dict[str, Any] = dict(zip(NAMES, state.arrays(), strict=True))
     contents |= {"manifest": document, "digest": _digest(document, state)}
-    draft = path.with_name(path.name + ".tmp")
-    with draft.open("wb") as file:
+    with written_whole(path) as draft, draft.open("wb") as file:
         np.savez(file, **contents)
         file.flush()
         os.fsync(file.fileno())
-    draft.replace(path)
 
 
 def load(path: Path, manifest: dict[str, Any]) -> State | None:

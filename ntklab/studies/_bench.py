@@ -15,7 +15,7 @@ import numpy as np
 from ntklab._core import Record
 from ntklab.engine import ENGINES, Engine, compile
 from ntklab.errors import EngineError
-from ntklab.kernel import Plan, learned_number
+from ntklab.kernel import Plan, learned_numbers
 from ntklab.spec import Layer, zoo
 from ntklab.testing import made_up_inputs
 
@@ -148,9 +148,7 @@ class _OfEngine:
 def _engines(workload: Workload) -> dict[str, Callable[[Any, Any], Any]]:
     """Return the engines that can compute a workload here; displacement too, which declines GPUs as not measured."""
     kfn = compile(workload.network, workload.input_shape, engine="reference")
-    learned: dict[str, dict[str, jax.Array]] = {}
-    for key, name, value in kfn.plan.hyper:
-        learned.setdefault(key, {})[name] = jnp.asarray(learned_number(name, value), jnp.float32)
+    learned = learned_numbers(kfn.plan, jnp.float32)
     runs: dict[str, Callable[[Any, Any], Any]] = {}
     device, cpu = jax.devices()[0], jax.devices("cpu")[0]
     for engine in ENGINES:

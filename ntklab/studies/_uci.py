@@ -140,7 +140,8 @@ def networks(features: int) -> dict[Key, Layer]:
 
 def kernels(which: Sequence[Key], x: np.ndarray, x2: np.ndarray | None = None) -> dict[Key, np.ndarray]:
     """Return the kernels of some of :func:`networks`, in float32; one layer alone is linear, and a matrix product."""
-    deep = {f"{depth} {fixed}": networks(x.shape[1])[depth, fixed] for depth, fixed in which if depth > 1}
+    made = networks(x.shape[1])
+    deep = {f"{depth} {fixed}": made[depth, fixed] for depth, fixed in which if depth > 1}
     found: dict[Key, np.ndarray] = {}
     if deep:
         kfn = compile(deep, (x.shape[1],), get=("ntk",))

@@ -16,8 +16,7 @@ from ntklab import finite
 from ntklab.compat.neural_tangents._fn import KernelFn, as_asked, canonical_get
 from ntklab.compat.neural_tangents._trace import canonical
 from ntklab.errors import InputError
-
-_BOTH = ("nngp", "ntk")
+from ntklab.kernel import GET
 
 
 class NtkImplementation(enum.IntEnum):
@@ -49,9 +48,7 @@ def empirical_ntk_fn(
 
     def ntk_fn(x1: Any, x2: Any, params: Any, **apply_fn_kwargs: Any) -> Any:
         """Return the tangent kernel of ``f`` at ``params``."""
-        model = _with(f, apply_fn_kwargs)
-        _check_host(x1, x2, params)
-        axes = _Axes(jax.eval_shape(model, params, x1).shape, trace_axes, diagonal_axes)
+        model, axes = _asked(f, apply_fn_kwargs, x1, x2, params, trace_axes, diagonal_axes)
         return axes.theirs(finite.empirical_ntk(model, params, x1, x2, outputs=axes.words, method=method))
 
     return ntk_fn
@@ -62,9 +59,7 @@ def empirical_nngp_fn(f: Callable[..., Any], trace_axes: Any = (-1,), diagonal_a
 
     def nngp_fn(x1: Any, x2: Any, params: Any, **apply_fn_kwargs: Any) -> Any:
         """Return products of outputs of ``f`` at ``params``."""
-        model = _with(f, apply_fn_kwargs)
-        _check_host(x1, x2, params)
-        axes = _Axes(jax.eval_shape(model, params, x1).shape, trace_axes, diagonal_axes)
+        model, axes = _asked(f, apply_fn_kwargs, x1, x2, params, trace_axes, diagonal_axes)
         return axes.theirs(finite.empirical_nngp(model, params, x1, x2, outputs=axes.words))
 
     return nngp_fn
@@ -88,9 +83,9 @@ def empirical_kernel_fn(
 
     def kernel_fn(x1: Any, x2: Any, get: Any, params: Any, **apply_fn_kwargs: Any) -> Any:
         """Return the kernels asked for."""
-        names = canonical_get(get or _BOTH, _BOTH)
+        names = canonical_get(get or GET, GET)
         found = {name: made[name](x1, x2, params, **apply_fn_kwargs) for name in names}
-        return as_asked(get or _BOTH, found, "EmpiricalKernel")
+        return as_asked(get or GET, found, "EmpiricalKernel")
 
     return kernel_fn
 
@@ -153,7 +148,7 @@ def monte_carlo_kernel_fn(
 
     def states(x1: Any, x2: Any, get: Any, kwargs: dict[str, Any]) -> Iterator[Any]:
         _check_host(x1, x2, key)
-        names: Any = canonical_get(get or _BOTH, _BOTH)
+        names: Any = canonical_get(get or GET, GET)
         model, keys = _with(apply_fn, kwargs), _keys(key)
         params = jax.eval_shape(lambda k: init_fn(k, x1.shape)[1], key)
         axes = _Axes(jax.eval_shape(model, params, x1).shape, trace_axes, diagonal_axes)
@@ -171,7 +166,7 @@ def monte_carlo_kernel_fn(
             state = next(stream)
             if state.samples in counts:
                 found = {name: axes.theirs(getattr(state, name).mean) for name in names}
-                yield as_asked(get or _BOTH, found, "MonteCarloKernel")
+                yield as_asked(get or GET, found, "MonteCarloKernel")
 
     def kernel_fn(x1: Any, x2: Any = None, get: Any = None, **apply_fn_kwargs: Any) -> Any:
         """Return the mean, or a generator of means."""
@@ -223,6 +218,15 @@ class _Axes:
                 )
             kernel = np.einsum("ii...->i...", kernel)
         return jnp.asarray(kernel.mean(axis=0) if self.inputs == "mean" else kernel)
+
+
+def _asked(
+    f: Callable[..., Any], kwargs: dict[str, Any], x1: Any, x2: Any, params: Any, trace_axes: Any, diagonal_axes: Any
+) -> tuple[Callable[..., Any], _Axes]:
+    """Return the function with its arguments, and what is asked of its output axes."""
+    _check_host(x1, x2, params)
+    model = _with(f, kwargs)
+    return model, _Axes(jax.eval_shape(model, params, x1).shape, trace_axes, diagonal_axes)
 
 
 def _keys(key: Any) -> Iterator[Any]:

@@ -13,9 +13,8 @@ from ntklab import predict
 from ntklab.compat.neural_tangents._flat import Targets, matrix, on_host, ridge, zipped
 from ntklab.compat.neural_tangents._fn import as_asked, canonical_get
 from ntklab.errors import InputError
+from ntklab.kernel import GET
 from ntklab.predict import Ensemble, KernelRegression
-
-_BOTH = ("nngp", "ntk")
 
 
 class Gaussian(NamedTuple):
@@ -40,7 +39,7 @@ def gp_inference(
 
     def predict_fn(get: Any = None, k_test_train: Any = None, k_test_test: Any = None) -> Any:
         """Return means, or with ``k_test_test`` Gaussians, by name."""
-        names = canonical_get(get or _BOTH, (*_BOTH, "ntkgp"))
+        names = canonical_get(get or GET, (*GET, "ntkgp"))
         return as_asked(get or names, {g: problem.posterior(g, k_test_train, k_test_test) for g in names}, "Gaussians")
 
     return predict_fn
@@ -68,8 +67,8 @@ def gradient_descent_mse_ensemble(
         t: Any = None, x_test: Any = None, get: Any = None, compute_cov: bool = False, **kernel_fn_test_test_kwargs: Any
     ) -> Any:
         """Return means, or with ``compute_cov`` Gaussians, by name."""
-        names = canonical_get(get or _BOTH, _BOTH)
-        needed = tuple(g for g in _BOTH if g in names or (g == "nngp" and compute_cov))
+        names = canonical_get(get or GET, GET)
+        needed = tuple(g for g in GET if g in names or (g == "nngp" and compute_cov))
         known = problem(needed)
         cross = test = None
         if x_test is not None:
@@ -93,21 +92,21 @@ class _Problem:
 
     def __init__(self, kernels: Any, y: Any, diag_reg: float, absolute: bool, trace_axes: Any) -> None:
         self._kernels, self._ridge = kernels, ridge(diag_reg, absolute)
-        first = kernels if hasattr(kernels, "dtype") else next(k for g in _BOTH if (k := _of(kernels, g)) is not None)
+        first = kernels if hasattr(kernels, "dtype") else next(k for g in GET if (k := _of(kernels, g)) is not None)
         self.targets = Targets.of(y, trace_axes, first.dtype)
         self._regressions: dict[str, KernelRegression] = {}
-        self._ensembles: dict[str, Ensemble] = {}
+        self._ensembles: dict[tuple[str, bool], Ensemble] = {}
 
     def kernel(self, name: str) -> Any:
         return _of(self._kernels, name)
 
     def posterior(self, get: str, cross: Any, test: Any, times: Any = None) -> Any:
         """Return a mean, and where ``test`` is given a covariance; times as ours, None for the end."""
-        kernel = get.removesuffix("gp") if get == "ntkgp" else get
+        kernel = "ntk" if get == "ntkgp" else get
         initial = "nngp" if get == "ntk" else kernel
         cross = self._kernels if cross is None else cross
-        k_cross = matrix(self._need(cross, kernel, "k_test_train"))
-        points = np.shape(self._need(cross, kernel, "k_test_train"))[::2]
+        between = self._need(cross, kernel, "k_test_train")
+        k_cross, points = matrix(between), np.shape(between)[::2]
         lead = () if times is None else np.shape(times)
         moments = np.inf if times is None else times.ravel()
         if times is None:
@@ -134,7 +133,7 @@ class _Problem:
         return self._regressions[kernel]
 
     def _ensemble(self, kernel: str, initial: bool) -> Ensemble:
-        key = f"{kernel}{initial}"
+        key = kernel, initial
         if key not in self._ensembles:
             k = matrix(self._need(self._kernels, kernel, "k_train_train"))
             nngp = matrix(self._need(self._kernels, "nngp", "k_train_train")) if initial else None

@@ -12,30 +12,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from ntklab.compat.neural_tangents._kernel import Kernel
+from ntklab.compat.neural_tangents._kernel import FIELDS, Kernel, default_dtype
 from ntklab.compat.neural_tangents._trace import Step, Value
 from ntklab.errors import InputError, SpecError
 from ntklab.finite import Network, network
 from ntklab.spec import Layer
-
-FIELDS = (
-    "nngp",
-    "ntk",
-    "cov1",
-    "cov2",
-    "x1_is_x2",
-    "is_gaussian",
-    "is_reversed",
-    "is_input",
-    "diagonal_batch",
-    "diagonal_spatial",
-    "shape1",
-    "shape2",
-    "batch_axis",
-    "channel_axis",
-    "mask1",
-    "mask2",
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,8 +121,7 @@ def _network(end: Value, shape: tuple[int, ...], dtype: Any) -> Network:
 
 def finite_network(end: Value, shape: tuple[int, ...]) -> Network:
     """Return the network of finite width that ends in a value, for inputs of a shape without the batch."""
-    dtype = "float64" if jax.dtypes.canonicalize_dtype(np.float64) == np.float64 else "float32"
-    return _network(replace(end, batch_axis=0, channel_axis=end.ndim - 1), shape, dtype)
+    return _network(replace(end, batch_axis=0, channel_axis=end.ndim - 1), shape, default_dtype())
 
 
 def canonical_get(get: Any, known: tuple[str, ...]) -> tuple[str, ...]:

@@ -14,10 +14,24 @@ from ntklab.compat.neural_tangents._trace import Step, Value
 from ntklab.engine import KernelFn as Compiled
 from ntklab.engine import compile as compile_network
 from ntklab.errors import InputError, SpecError
-from ntklab.kernel import Positions
+from ntklab.kernel import GET, Positions
 from ntklab.spec import ConvLocal, Layer, Relu, Serial
 
 _ARRAYS = ("nngp", "ntk", "cov1", "cov2", "x1_is_x2")
+FIELDS = (
+    *_ARRAYS,
+    "is_gaussian",
+    "is_reversed",
+    "is_input",
+    "diagonal_batch",
+    "diagonal_spatial",
+    "shape1",
+    "shape2",
+    "batch_axis",
+    "channel_axis",
+    "mask1",
+    "mask2",
+)
 
 
 class Origin(NamedTuple):
@@ -95,7 +109,7 @@ class Kernel:
         return self._known[name]
 
     def _pairs(self) -> dict[str, Any]:
-        get = ("nngp", "ntk") if self._origin.ntk else ("nngp",)
+        get = GET if self._origin.ntk else ("nngp",)
         kernel = self._compiled(get)(self._ours(self._x1), None if self._x2 is None else self._ours(self._x2))
         return {"ntk": None} | {name: self._zipped(getattr(kernel, name), 2) for name in get}
 
@@ -120,8 +134,7 @@ class Kernel:
 
     def _compiled(self, get: tuple[str, ...]) -> Compiled:
         positions = ("equal" if self.diagonal_spatial else "all") if len(self._origin.value.shape) > 1 else None
-        dtype = jax.dtypes.canonicalize_dtype(np.float64)
-        return _compiled(self._origin.value.layers, self._origin.start.shape, get, positions, np.dtype(dtype).name)
+        return _compiled(self._origin.value.layers, self._origin.start.shape, get, positions, default_dtype())
 
     def _ours(self, x: Any) -> Any:
         return x.transpose(self._origin.start.order)
@@ -181,9 +194,7 @@ class Kernel:
 
     def asdict(self) -> dict[str, Any]:
         """Return all fields by name."""
-        rest = ("is_gaussian", "is_reversed", "is_input", "diagonal_batch", "diagonal_spatial", "shape1", "shape2")
-        names = (*_ARRAYS, *rest, "batch_axis", "channel_axis", "mask1", "mask2")
-        return {name: getattr(self, name) for name in names}
+        return {name: getattr(self, name) for name in FIELDS}
 
     def replace(self, **changes: Any) -> Kernel:
         """Return it with other arrays; such a Kernel can be read, and is none to go on from."""
@@ -218,6 +229,11 @@ class Kernel:
         """Return the kernel of arrays and inputs."""
         *arrays, x1, x2 = leaves
         return cls(origin, x1, x2, dict(zip(_ARRAYS, arrays, strict=True)))
+
+
+def default_dtype() -> Any:
+    """Return the type of all results: "float64" where JAX has it."""
+    return np.dtype(jax.dtypes.canonicalize_dtype(np.float64)).name
 
 
 @lru_cache(maxsize=128)
