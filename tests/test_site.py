@@ -18,20 +18,8 @@ from mkdocs.structure.files import File
 from ntklab.spec import zoo
 
 ROOT = Path(__file__).parents[1]
-ROOMS = [
-    "spec",
-    "kernel",
-    "engine",
-    "gram",
-    "solve",
-    "predict",
-    "finite",
-    "data",
-    "estimators",
-    "studies",
-    "report",
-    "testing",
-]
+ROOMS = ("spec", "kernel", "engine", "gram", "solve", "predict", "finite")
+ROOMS += ("data", "estimators", "studies", "report", "testing")
 MATHML = "{http://www.w3.org/1998/Math/MathML}"
 
 
