@@ -1,12 +1,18 @@
-"""Dense networks: squared distances of the inputs, then all layers, one tile of the Gram matrix at a time (numba)."""
+r"""Dense networks: angles between the inputs, then all layers, one tile of the Gram matrix at a time (numba).
+
+A pair carries :math:`2z = 2 (1 - c)` and :math:`2 T / (a_x a_y)`, with correlation :math:`c` and standard deviations
+:math:`a`: a ReLU makes :math:`z` into :math:`h(z)` whatever the lengths, a dense layer without a bias changes nothing,
+and a sum of independent values, or of a value and a bias, with shares :math:`p = a_1 / a` and :math:`s = a_2 / a` gives
+:math:`2z = p_x p_y\, 2z_1 + s_x s_y\, 2z_2 + (p_x - p_y)^2 + (s_x - s_y)^2`. Nothing is subtracted that cancels.
+"""
 
 from __future__ import annotations
 
 from numba import njit
 
 from ntklab.engine._simd_program import CONV, INPUT, RELU, SUM, TAP
-from ntklab.engine._simd_relu import OPTIONS, half_relu, relu_from
-from ntklab.engine._simd_vectors import add, address, fma, lanes_of, load, mul, splat, spread, store, sub, zero
+from ntklab.engine._simd_relu import OPTIONS, constant, relu_of_angle
+from ntklab.engine._simd_vectors import add, address, fma, fnma, lanes_of, load, mul, splat, spread, store, sub, zero
 
 ROWS = 36
 """Rows of a tile, a multiple of three."""
@@ -16,33 +22,42 @@ _DEPTH = 256
 
 def floats(columns: int, depth: int, buffers: int, taps: int) -> int:
     """Return the size of the scratch memory of ``tiles``."""
-    return columns * (depth + ROWS + 2 * buffers + 2 * taps * ROWS) + 16
+    return (columns + ROWS) * depth + columns * (ROWS + 2 * buffers + 2 * taps * ROWS) + 16
 
 
 @njit(**OPTIONS)
-def _pack(y, left, columns, lanes, target):
-    """Lay a strip of inputs out number by number, ``lanes`` inputs side by side; the last one fills what is left."""
+def _unit_rows(x, inverse, top, target):
+    """Copy the rows of a tile, each times the inverse of its length; the last one fills what is left."""
+    n, depth = x.shape
+    for i in range(ROWS):
+        row = min(top + i, n - 1)
+        for k in range(depth):
+            target[i * depth + k] = x[row, k] * inverse[row]
+
+
+@njit(**OPTIONS)
+def _unit_columns(y, inverse, left, columns, lanes, target):
+    """Lay a strip of inputs of length 1 out number by number, ``lanes`` side by side; the last one fills what is left."""
     n, depth = y.shape
     for panel in range(columns // lanes):
         base = panel * lanes * depth
         for lane in range(lanes):
-            row = y[min(left + panel * lanes + lane, n - 1)]
+            row = min(left + panel * lanes + lane, n - 1)
             for k in range(depth):
-                target[base + k * lanes + lane] = row[k]
+                target[base + k * lanes + lane] = y[row, k] * inverse[row]
 
 
 @njit(**OPTIONS)
-def _distances(x, top, packed, depth, columns, tile, nil):
+def _distances(x, packed, depth, columns, tile, nil):
     """Add up squared differences: differences, not products, which cancel between near-duplicates."""
-    lanes, n = lanes_of(nil), x.shape[0]
+    lanes = lanes_of(nil)
     for begin in range(0, depth, _DEPTH):
         steps = min(_DEPTH, depth - begin)
         for panel in range(columns // lanes):
             y = packed + 4 * lanes * (panel * depth + begin)
             for i in range(0, ROWS, 3):  # four rows would not fit into 16 registers
-                p0 = address(x) + 4 * (depth * min(top + i, n - 1) + begin)
-                p1 = address(x) + 4 * (depth * min(top + i + 1, n - 1) + begin)
-                p2 = address(x) + 4 * (depth * min(top + i + 2, n - 1) + begin)
+                p0 = x + 4 * (depth * i + begin)
+                p1, p2 = p0 + 4 * depth, p0 + 8 * depth
                 s0, s1, s2 = nil, nil, nil
                 for k in range(steps):
                     b = load(y + 4 * lanes * k, nil)
@@ -55,51 +70,61 @@ def _distances(x, top, packed, depth, columns, tile, nil):
                 store(at + 2 * row, add(load(at + 2 * row, nil), s2))
 
 
+@njit(**OPTIONS, forceinline=True)
+def _joined(e, second, p, q, s, w):
+    """Return ``2 z`` of a sum, from those of its terms and the terms' shares of the length on both sides."""
+    moved, turned = sub(p, q), sub(s, w)
+    return fma(mul(p, q), e, fma(mul(s, w), second, fma(moved, moved, mul(turned, turned))))
+
+
 @njit(**OPTIONS)
-def _layers(program, factors, units, d, base, kept, kept_row, x, x_row, y, y_row, vectors, tangent, constants, nil):
+def _layers(program, e, base, kept, kept_row, x, x_row, y, y_row, vectors, tangent, constants, nil):
     """Take one row of pairs through all layers; ``x`` and ``y`` address a plane's number of row and of column."""
     lanes = lanes_of(nil)
     size = 4 * lanes * len(vectors)
     for number in range(len(program)):
-        kind, third, relu = program[number, 0], program[number, 3], program[number, 6] > 0
-        d_in, d_out = base + 2 * size * program[number, 1], base + 2 * size * program[number, 2]
-        t_in, t_out = d_in + size, d_out + size
-        ax, ay = x + x_row * program[number, 9], y + y_row * program[number, 9]
-        rx, ry = x + x_row * program[number, 10], y + y_row * program[number, 10]
-        factor, second = splat(factors[number, 0], nil), splat(factors[number, 1], nil)
+        kind, third = program[number, 0], program[number, 3]
+        trained, relu, biased = program[number, 4] > 0, program[number, 5] > 0, program[number, 6] > 0
+        e_in, e_out = base + 2 * size * program[number, 1], base + 2 * size * program[number, 2]
+        t_in, t_out = e_in + size, e_out + size
+        p, s = spread(x + 2 * x_row * number, nil), spread(x + 2 * x_row * number + x_row, nil)
+        qs, ws = y + 2 * y_row * number, y + 2 * y_row * number + y_row
         if kind == INPUT:
             for v in range(len(vectors)):
                 at = 4 * lanes * v
-                store(d_out + at, load(d + at, nil))
+                store(e_out + at, load(e + at, nil))
                 store(t_out + at, nil)
         elif kind in (CONV, RELU):
-            trained = kind == CONV and program[number, 5] > 0
-            a, r = spread(ax, nil), spread(rx, nil)
             for v in range(len(vectors)):
                 at = 4 * lanes * v
-                e, s = mul(load(d_in + at, nil), factor), nil
+                z, t = load(e_in + at, nil), nil
                 if len(tangent):
-                    s = mul(load(t_in + at, nil), factor)
-                b = load(ay + at, nil)
+                    t = load(t_in + at, nil)
+                if biased:
+                    q = load(qs + at, nil)
+                    z, t = _joined(z, nil, p, q, s, load(ws + at, nil)), mul(t, mul(p, q))
                 if relu:
-                    u, root, obtuse, product = half_relu(e, a, b, r, load(ry + at, nil), constants, nil)
-                    e, s = relu_from(u, root, obtuse, product, e, s, trained, constants, nil)
+                    z, t = relu_of_angle(z, t, trained, constants, nil)
                 elif trained:
-                    s = add(s, sub(add(a, b), e))
-                store(d_out + at, e)
+                    t = add(t, sub(constant(constants, 1, nil), z))
+                store(e_out + at, z)
                 if len(tangent):
-                    store(t_out + at, s)
+                    store(t_out + at, t)
         elif kind == SUM:
             other = base + 2 * size * third
-            for v in range(2 * len(vectors)):
-                at = 4 * lanes * v
-                store(d_out + at, fma(load(d_in + at, nil), factor, mul(load(other + at, nil), second)))
-        elif kind == TAP:
-            a, half = spread(ax, nil), splat(units[third], nil)
             for v in range(len(vectors)):
                 at = 4 * lanes * v
+                q, w = load(qs + at, nil), load(ws + at, nil)
+                t = fma(load(t_in + at, nil), mul(p, q), mul(load(other + size + at, nil), mul(s, w)))
+                store(e_out + at, _joined(load(e_in + at, nil), load(other + at, nil), p, q, s, w))
+                store(t_out + at, t)
+        elif kind == TAP:
+            for v in range(len(vectors)):
+                at = 4 * lanes * v
+                product = mul(p, load(qs + at, nil))
+                half = mul(product, splat(0.5, nil))
                 target = kept + third * 2 * kept_row * ROWS + at
-                store(target, mul(sub(add(a, load(ay + at, nil)), load(d_in + at, nil)), half))
+                store(target, fnma(half, load(e_in + at, nil), product))
                 if len(tangent):
                     store(target + kept_row * ROWS, mul(load(t_in + at, nil), half))
 
@@ -119,8 +144,8 @@ def _write(kept, columns, out, n, top, bottom, left, right, symmetric):
 
 @njit(**OPTIONS, cache=True)
 def tiles(
-    witness, vectors, tangent, covariance, table, program, factors, units, x, y, own_x, own_y, top, bottom, left,
-    right, symmetric, diagonal, scratch, nngp, ntk,
+    witness, vectors, tangent, covariance, table, program, buffers, taps, x, y, own_x, own_y, inverse_x, inverse_y,
+    top, bottom, left, right, symmetric, diagonal, scratch, nngp, ntk,
 ):  # fmt: skip
     """Compute rows ``top`` to ``bottom`` of a strip of columns that is at most ``vectors`` vectors wide.
 
@@ -128,11 +153,14 @@ def tiles(
     ----------
     witness, vectors, tangent : tuples
         As in ``walk``; ``covariance`` like ``tangent``.
-    units : float32 (taps,)
-        Half the unit of each tap.
+    program : int64 (instructions, 7)
+        Kind, buffer read, buffer written, second buffer or tap, trainable, a ReLU follows, a bias is added.
     x, y : float32 (n1, d), (n2, d)
-    own_x, own_y : float32 (planes, n1), (planes, n2 or more)
-        Standard deviations, their inverses and variances; as many columns that the last strip reads inside.
+    own_x, own_y : float32 (2 instructions, n1), (2 instructions, n2 or more)
+        Shares of each instruction's terms, or the standard deviation at a tap; as many columns that the last strip reads
+        inside.
+    inverse_x, inverse_y : float64 (n1,), (n2,)
+        Inverse lengths of the inputs, zero for zero.
     symmetric, diagonal : bool
         Write the upper triangle and its mirror image; pair every row with itself, one column.
     scratch : float32
@@ -141,27 +169,31 @@ def tiles(
     """
     nil = zero(witness)
     lanes, columns, depth = len(witness), len(witness) * len(vectors), x.shape[1]
-    taps = len(units)
     base = address(scratch)
     base += (64 - base) % 64
     first = (base - address(scratch)) // 4
     packed = scratch[first : first + columns * depth]
-    tile = scratch[first + columns * depth : first + columns * (depth + ROWS)]
-    kept = scratch[first + columns * (depth + ROWS) : first + columns * (depth + ROWS + 2 * taps * ROWS)]
-    values = address(kept) + 4 * columns * 2 * taps * ROWS
+    first += columns * depth
+    tile = scratch[first : first + columns * ROWS]
+    first += columns * ROWS
+    kept = scratch[first : first + columns * 2 * taps * ROWS]
+    first += columns * 2 * taps * ROWS
+    values = address(scratch) + 4 * first
+    rows = scratch[first + columns * 2 * buffers :]
     if not diagonal:
-        _pack(y, left, columns, lanes, packed)
+        _unit_columns(y, inverse_y, left, columns, lanes, packed)
     for i0 in range(top, bottom, ROWS):
         if symmetric and i0 >= right:
             break
         end = min(i0 + ROWS, bottom)
         tile[:] = 0.0
         if not diagonal:
-            _distances(x, i0, address(packed), depth, columns, address(tile), nil)
+            _unit_rows(x, inverse_x, i0, rows)
+            _distances(address(rows), address(packed), depth, columns, address(tile), nil)
         for i in range(i0, end):
             _layers(
-                program, factors, units, address(tile) + 4 * columns * (i - i0), values,
-                address(kept) + 4 * columns * (i - i0), 4 * columns, address(own_x) + 4 * i, 4 * own_x.shape[1],
+                program, address(tile) + 4 * columns * (i - i0), values, address(kept) + 4 * columns * (i - i0),
+                4 * columns, address(own_x) + 4 * i, 4 * own_x.shape[1],
                 address(own_y) + 4 * (i if diagonal else left), 4 * own_y.shape[1], vectors, tangent, address(table),
                 nil,
             )  # fmt: skip

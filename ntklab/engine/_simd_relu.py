@@ -44,11 +44,10 @@ def half_relu(d, ax, ay, rx, ry, constants, nil):
 
 
 @njit(**OPTIONS, forceinline=True)
-def relu_from(u, root, obtuse, product, d, t, trainable, constants, nil):
-    """Return distance and tangent kernel after ReLU, in half their units before.
+def _polynomials(u, root, obtuse, constants, nil):
+    """Return what times ``root`` is the angle, and twice ``curve + max(z - 1, 0)``, which ``z`` loses in ``h``.
 
-    With the curve of ``kernel/_relu.py``, ``D' = D / 2 - a_x a_y (curve + max(z - 1, 0))``: the same as there, with one
-    step less. The polynomials are evaluated in pairs: a chain of steps is what everything would wait for.
+    Evaluated in pairs: a chain of steps is what everything would wait for.
     """
     u2 = mul(u, u)
     u4 = mul(u2, u2)
@@ -57,12 +56,34 @@ def relu_from(u, root, obtuse, product, d, t, trainable, constants, nil):
     high = fma(constant(constants, 8, nil), u, constant(constants, 7, nil))
     high = fma(constant(constants, 9, nil), u2, high)
     angle = fma(high, u4, fma(middle, u2, low))
-    if trainable:  # the layer before adds its covariance
-        t = fnma(product, obtuse, t)
-    part = mul(mul(t, angle), root)
     even = fma(constant(constants, 14, nil), u2, constant(constants, 12, nil))
     odd = fma(constant(constants, 15, nil), u2, constant(constants, 13, nil))
     even = fma(even, u2, constant(constants, 10, nil))
     odd = fma(odd, u2, constant(constants, 11, nil))
-    gap = fma(mul(u, root), fma(odd, u, even), largest(obtuse, nil))
+    return angle, fma(mul(u, root), fma(odd, u, even), largest(obtuse, nil))
+
+
+@njit(**OPTIONS, forceinline=True)
+def relu_from(u, root, obtuse, product, d, t, trainable, constants, nil):
+    """Return distance and tangent kernel after ReLU, in half their units before.
+
+    With the curve of ``kernel/_relu.py``, ``D' = D / 2 - a_x a_y (curve + max(z - 1, 0))``: the same as there, with one
+    step less.
+    """
+    angle, gap = _polynomials(u, root, obtuse, constants, nil)
+    if trainable:  # the layer before adds its covariance
+        t = fnma(product, obtuse, t)
+    part = mul(mul(t, angle), root)
     return fnma(product, gap, d), where_negative(obtuse, sub(t, part), part)
+
+
+@njit(**OPTIONS, forceinline=True)
+def relu_of_angle(e, t, trainable, constants, nil):
+    """Return ``2 z`` and ``2 T / (a_x a_y)`` after ReLU, from the same before: ``z' = h(z)``, and no lengths at all."""
+    u = largest(smallest(e, sub(constant(constants, 2, nil), e)), nil)
+    root, obtuse = sqrt(u), sub(e, constant(constants, 1, nil))
+    angle, gap = _polynomials(u, root, obtuse, constants, nil)
+    if trainable:  # the layer before adds its covariance
+        t = sub(t, obtuse)
+    part = mul(mul(t, angle), root)
+    return sub(e, gap), where_negative(obtuse, sub(t, part), part)

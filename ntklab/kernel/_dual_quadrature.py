@@ -55,7 +55,7 @@ class QuadratureDual(Dual):
         """Return the means over two Gaussians, angle by angle."""
         dtype = distance.dtype
         std_x, std_y = sides.spread("std")
-        z, _, _ = correlation_gap(distance, std_x, std_y)
+        z, _, _ = correlation_gap(distance, std_x, std_y, sides.z)
         theta = math.pi * angle_part(z)
         std_x, std_y, theta = jnp.broadcast_arrays(std_x, std_y, theta)
         angles, radii = self.nodes[dtype.name]

@@ -29,9 +29,9 @@ class ReluDual(Dual):
 
     def pair(self, distance: Float[Array, "..."], sides: Sides, p: Numbers) -> DualValue:
         """Return the formulas of ``_relu.py``."""
-        z, gap, product = correlation_gap(distance, *sides.spread("std"))
+        z, gap, product = correlation_gap(distance, *sides.spread("std"), sides.z)
         h, kappa_1, kappa_0 = relu_dual(z)
-        return DualValue(0.5 * gap + product * h, 0.5 * product * kappa_1, 0.5 * kappa_0)
+        return DualValue(0.5 * gap + product * h, 0.5 * product * kappa_1, 0.5 * kappa_0, h)
 
 
 class _TwoSlopes(Dual):
@@ -50,11 +50,13 @@ class _TwoSlopes(Dual):
         """Return what becomes of a pair."""
         a, b = self.slopes(p)
         kink, line = (a - b) ** 2, a * b
-        z, gap, product = correlation_gap(distance, *sides.spread("std"))
+        z, gap, product = correlation_gap(distance, *sides.spread("std"), sides.z)
         h, kappa_1, kappa_0 = relu_dual(z)
-        after = 0.5 * (a * a + b * b) * gap + product * (kink * h + 2.0 * line * z)
+        fall, whole = kink * h + 2.0 * line * z, a * a + b * b
+        after = 0.5 * whole * gap + product * fall
         cov = 0.5 * kink * product * kappa_1 + line * sides.covariance(distance)
-        return DualValue(after, cov, 0.5 * kink * kappa_0 + line)
+        z = fall / jnp.where(whole > 0.0, whole, 1.0)
+        return DualValue(after, cov, 0.5 * kink * kappa_0 + line, z)
 
 
 class ABReluDual(_TwoSlopes):
@@ -90,7 +92,7 @@ class SignDual(Dual):
 
     def pair(self, distance: Float[Array, "..."], sides: Sides, p: Numbers) -> DualValue:
         """Return what becomes of a pair."""
-        z, _, product = correlation_gap(distance, *sides.spread("std"))
+        z, _, product = correlation_gap(distance, *sides.spread("std"), sides.z)
         inside = product > 0.0
         apart = 4.0 * angle_part(z)
         v_x, v_y = sides.both(lambda side: self.variance(side.variance, p))
@@ -112,7 +114,7 @@ class RectifiedMonomialDual(Dual):
         """Return what becomes of a pair."""
         n = p["degree"]
         std_x, std_y = sides.spread("std")
-        z, gap, product = correlation_gap(distance, std_x, std_y)
+        z, gap, product = correlation_gap(distance, std_x, std_y, sides.z)
         scale = _power(product, n)
         h, j = rectified(n, z)
         # s_x**n - s_y**n by its factor s_x - s_y
@@ -135,7 +137,7 @@ class ExpNormalizedDual(Dual):
 
     def pair(self, distance: Float[Array, "..."], sides: Sides, p: Numbers) -> DualValue:
         """Return what becomes of a pair."""
-        z, gap, product = correlation_gap(distance, *sides.spread("std"))
+        z, gap, product = correlation_gap(distance, *sides.spread("std"), sides.z)
         fall = -p["gamma"] * z
         after = self._top(p) * (gap - 2.0 * product * jnp.expm1(fall))
         share = self._top(p) * jnp.exp(fall)

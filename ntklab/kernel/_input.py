@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from ntklab._core import safe_sqrt
 from ntklab.kernel._plan import Carry
 from ntklab.kernel._values import ImageValue, Sides
 from ntklab.kernel._windows import diagonal
@@ -31,6 +32,20 @@ def input_distance(
     """Return squared distances over channels, divided by their number; exactly zero between equal inputs."""
     left, right = _aligned(x1, x2, carry, block)
     return _channel_mean(lambda a, b: jnp.square(a - b), left, right)
+
+
+def input_correlation(x1: Float[Array, "b1 d"], x2: Float[Array, "b2 d"]) -> Float[Array, "b1 b2"]:
+    """Return 1 - c of vectors, half the squared distance of unit vectors: no lengths to cancel."""
+    left, right = _aligned(_unit(x1), _unit(x2), Carry.EQUAL, True)
+    return (0.5 * x1.shape[-1]) * _channel_mean(lambda a, b: jnp.square(a - b), left, right)
+
+
+def _unit(x: Float[Array, "b d"]) -> Float[Array, "b d"]:
+    # first by the largest number, which the result does not depend on: exact for one number, and no overflow
+    largest = jax.lax.stop_gradient(jnp.max(jnp.abs(x), axis=-1, keepdims=True))
+    x = x / jnp.where(largest > 0.0, largest, 1.0)
+    squared = jnp.sum(jnp.square(x), axis=-1, keepdims=True)
+    return x / jnp.where(squared > 0.0, safe_sqrt(squared), 1.0)
 
 
 def _aligned(x1: Array, x2: Array, carry: Carry, block: bool) -> tuple[Array, Array]:

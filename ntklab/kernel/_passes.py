@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ntklab.kernel._input import input_covariance, input_distance, same_input
+from ntklab.kernel._input import input_correlation, input_covariance, input_distance, same_input
 from ntklab.kernel._plan import Carry, Op, Plan
 from ntklab.kernel._rule import Learned, Read
 from ntklab.kernel._table import RULES
@@ -62,7 +62,8 @@ def pair_pass(
     for i, op in enumerate(plan.ops):
         if op.kind == "input":
             make = input_distance if op.distance else input_covariance
-            values.append(PairValue(make(x1, x2, op.pair, block=True), None))
+            z = input_correlation(x1, x2) if op.distance and not op.spatial else None
+            values.append(PairValue(make(x1, x2, op.pair, block=True), None, z))
             if op.distance:
                 same = same_input(values[0].cov, len(op.spatial) if op.pair is Carry.ALL else 0)
             continue

@@ -77,16 +77,21 @@ def small_angle(u: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
 
 
 def correlation_gap(
-    distance: Float[Array, "*shape"], std_x: Float[Array, "*#shape"], std_y: Float[Array, "*#shape"]
+    distance: Float[Array, "*shape"],
+    std_x: Float[Array, "*#shape"],
+    std_y: Float[Array, "*#shape"],
+    known: Float[Array, "*shape"] | None = None,
 ) -> tuple[Float[Array, "*shape"], Float[Array, "*shape"], Float[Array, "*shape"]]:
     r"""Return ``z = 1 - c``, the squared gap of the norms and their product.
 
-    A zero input has no angle; ``z = 1`` stands in, and every use of it is multiplied by the product, 0.
+    A zero input has no angle; ``z = 1`` stands in, and every use of it is multiplied by the product, 0. ``known`` is
+    ``z`` where it is known better: between parallel vectors of different length the distance is all gap.
     """
     gap = jnp.square(std_x - std_y)
     product = std_x * std_y
     positive = product > 0.0
-    z = jnp.where(positive, (distance - gap) / jnp.where(positive, 2.0 * product, 1.0), 1.0)
+    z = (distance - gap) / jnp.where(positive, 2.0 * product, 1.0) if known is None else known
+    z = jnp.where(positive, z, 1.0)
     return z, gap, product
 
 

@@ -26,6 +26,7 @@ class DualValue(NamedTuple):
     distance: Float[Array, "..."]
     cov: Float[Array, "..."]
     tangent: Float[Array, "..."]
+    z: Float[Array, "..."] | None = None  # 1 - c after, where it depends on that before alone
 
 
 class Dual(ABC):
@@ -42,7 +43,8 @@ class Dual(ABC):
     def pair(self, distance: Float[Array, "..."], sides: Sides, p: Numbers) -> DualValue:
         r"""Return :math:`D'`, exactly 0 where :math:`D` is, :math:`E[\phi(u)\phi(v)]` and :math:`E[\phi'(u)\phi'(v)]`.
 
-        ``sides.spread("variance")`` and ``("std")`` are what is known of ``u`` and ``v`` alone. What is not used is
+        ``sides.spread("variance")`` and ``("std")`` are what is known of ``u`` and ``v`` alone, ``sides.z`` of their
+        correlation beside the distance. What is not used is
         not computed.
         """
 
@@ -77,9 +79,10 @@ class ActivationRule(Rule):
     def pair(self, op: Op, reads: Sequence[Read], out: Sides, same: Array, learned: Learned) -> PairValue:
         """Return distance or covariance after, and the tangent kernel times the dual of the derivative."""
         ((value, sides),) = reads
-        distance, cov, tangent = self.dual.pair(value.cov, sides, parameters(op, learned))
-        ntk = None if value.ntk is None else tangent * value.ntk
-        return PairValue(distance if op.distance else cov, ntk)
+        after = self.dual.pair(value.cov, sides._replace(z=value.z), parameters(op, learned))
+        ntk = None if value.ntk is None else after.tangent * value.ntk
+        known = op.distance and value.z is not None
+        return PairValue(after.distance if op.distance else after.cov, ntk, after.z if known else None)
 
 
 def parameters(op: Op, learned: Learned) -> Numbers:

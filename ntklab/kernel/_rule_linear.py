@@ -16,6 +16,7 @@ from functools import reduce
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from ntklab._core import safe_sqrt
 from ntklab.kernel._plan import Carry, Op
 from ntklab.kernel._rule import Learned, Read, Rule
 from ntklab.kernel._values import ImageValue, PairValue, Sides, image_value
@@ -70,7 +71,27 @@ class Linear(Rule):
         terms = [self.map(op, r.value.ntk, r.sides.carry, learned) for r in reads if r.value.ntk is not None]
         if op.trainable and op.ntk:
             terms.append(out.covariance(cov) if op.distance else cov)
-        return PairValue(cov, add(terms) if terms else None)
+        return PairValue(cov, add(terms) if terms else None, self._correlation(op, reads, out, learned))
+
+    def _correlation(self, op: Op, reads: Sequence[Read], out: Sides, learned: Learned) -> Float[Array, "b1 b2"] | None:
+        r"""Return :math:`1 - c` of a sum whose terms' is known: :math:`\sum_i p_i q_i z_i + \tfrac12 \sum_i (p_i - q_i)^2`.
+
+        The ``p_i``, ``q_i`` are the terms' shares of the length on both sides; the bias is one, with ``z = 0``.
+        """
+        if not op.distance or any(r.value.z is None for r in reads):
+            return None
+        if len(reads) == 1 and (op.hyper is None or "b_std" not in learned[op.hyper]):
+            return reads[0].value.z  # all of the length on both sides: shares that rounding keeps from 1 would cost digits
+        bias = jnp.asarray(self.bias(op, learned), reads[0].value.cov.dtype)
+        one = jnp.ones((), bias.dtype)
+        whole = out.spread("std")
+        z = jnp.zeros((), bias.dtype)
+        for r in reads:
+            gain = safe_sqrt(self.map(op, one, Carry.NUMBER, learned))
+            p, q = (_share(gain * a, b) for a, b in zip(r.sides.spread("std"), whole, strict=True))
+            z = z + p * q * r.value.z + 0.5 * jnp.square(p - q)
+        p, q = (_share(safe_sqrt(bias), b) for b in whole)
+        return z + 0.5 * jnp.square(p - q)
 
 
 class Dense(Linear):
@@ -119,6 +140,10 @@ class Conv(Linear):
         """Return one addition per row and column of the window."""
         assert op.window is not None
         return op.pair.positions(op.spatial) * sum(op.window.sizes) * (1 + op.ntk)
+
+
+def _share(part: Float[Array, "..."], whole: Float[Array, "..."]) -> Float[Array, "..."]:
+    return part / jnp.where(whole > 0.0, whole, 1.0)
 
 
 def pad_distance(op: Op, distance: Float[Array, "..."], sides: Sides) -> Float[Array, "..."]:

@@ -34,6 +34,7 @@ class PairValue(NamedTuple):
 
     cov: Float[Array, "..."]
     ntk: Float[Array, "..."] | None
+    z: Float[Array, "b1 b2"] | None = None  # 1 - c, where it is known better than from the distance
 
 
 class Sides(NamedTuple):
@@ -43,6 +44,7 @@ class Sides(NamedTuple):
     right: ImageValue | None
     carry: Carry
     block: bool  # two block axes (pairs), or one (each input with itself)
+    z: Float[Array, "b1 b2"] | None = None  # 1 - c of the pairs, where it is known better than from the distance
 
     def spread(self, name: str) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
         """Return one map of both inputs, shaped to broadcast over pairs and positions."""
