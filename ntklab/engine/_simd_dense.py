@@ -37,7 +37,7 @@ def _unit_rows(x, inverse, top, target):
 
 @njit(**OPTIONS)
 def _unit_columns(y, inverse, left, columns, lanes, target):
-    """Lay a strip of inputs of length 1 out number by number, ``lanes`` side by side; the last one fills what is left."""
+    """Lay a strip of unit vectors out number by number, ``lanes`` side by side; the last one fills what is left."""
     n, depth = y.shape
     for panel in range(columns // lanes):
         base = panel * lanes * depth
@@ -157,8 +157,8 @@ def tiles(
         Kind, buffer read, buffer written, second buffer or tap, trainable, a ReLU follows, a bias is added.
     x, y : float32 (n1, d), (n2, d)
     own_x, own_y : float32 (2 instructions, n1), (2 instructions, n2 or more)
-        Shares of each instruction's terms, or the standard deviation at a tap; as many columns that the last strip reads
-        inside.
+        Shares of each instruction's terms, or the standard deviation at a tap; as many columns that the last strip
+        reads inside.
     inverse_x, inverse_y : float64 (n1,), (n2,)
         Inverse lengths of the inputs, zero for zero.
     symmetric, diagonal : bool

@@ -90,7 +90,8 @@ class QuadratureDual(Dual):
 
 def _accumulate(total: DualValue, mass: Array, a: Array, da: Array, b: Array, db: Array) -> DualValue:
     terms = (jnp.square(a - b), a * b, da * db)
-    return DualValue(*(t + jnp.sum(mass * term, axis=0) for t, term in zip(total, terms, strict=True)))
+    known = total.distance, total.cov, total.tangent
+    return DualValue(*(t + jnp.sum(mass * term, axis=0) for t, term in zip(known, terms, strict=True)))
 
 
 def _share(mass: Array, total: float) -> Array:

@@ -74,24 +74,24 @@ class Linear(Rule):
         return PairValue(cov, add(terms) if terms else None, self._correlation(op, reads, out, learned))
 
     def _correlation(self, op: Op, reads: Sequence[Read], out: Sides, learned: Learned) -> Float[Array, "b1 b2"] | None:
-        r"""Return :math:`1 - c` of a sum whose terms' is known: :math:`\sum_i p_i q_i z_i + \tfrac12 \sum_i (p_i - q_i)^2`.
+        r"""Return :math:`1 - c = \sum_i p_i q_i z_i + \tfrac12 \sum_i (p_i - q_i)^2` of a sum whose terms' is known.
 
         The ``p_i``, ``q_i`` are the terms' shares of the length on both sides; the bias is one, with ``z = 0``.
         """
-        if not op.distance or any(r.value.z is None for r in reads):
+        known = [(r.value.z, r.sides) for r in reads if r.value.z is not None]
+        if not op.distance or len(known) < len(reads):
             return None
-        if len(reads) == 1 and (op.hyper is None or "b_std" not in learned[op.hyper]):
-            return reads[0].value.z  # all of the length on both sides: shares that rounding keeps from 1 would cost digits
-        bias = jnp.asarray(self.bias(op, learned), reads[0].value.cov.dtype)
-        one = jnp.ones((), bias.dtype)
-        whole = out.spread("std")
-        z = jnp.zeros((), bias.dtype)
-        for r in reads:
-            gain = safe_sqrt(self.map(op, one, Carry.NUMBER, learned))
-            p, q = (_share(gain * a, b) for a, b in zip(r.sides.spread("std"), whole, strict=True))
-            z = z + p * q * r.value.z + 0.5 * jnp.square(p - q)
-        p, q = (_share(safe_sqrt(bias), b) for b in whole)
-        return z + 0.5 * jnp.square(p - q)
+        if len(known) == 1 and (op.hyper is None or "b_std" not in learned[op.hyper]):
+            return known[0][0]  # its share is 1, which rounding would miss
+        whole, dtype = out.spread("std"), known[0][0].dtype
+        gain = safe_sqrt(self.map(op, jnp.ones((), dtype), Carry.NUMBER, learned))
+        bias = safe_sqrt(jnp.asarray(self.bias(op, learned), dtype))
+        total = 0.5 * _turned((bias, bias), whole)[1]
+        for z, sides in known:
+            left, right = sides.spread("std")
+            product, turned = _turned((gain * left, gain * right), whole)
+            total = total + product * z + 0.5 * turned
+        return total
 
 
 class Dense(Linear):
@@ -142,8 +142,10 @@ class Conv(Linear):
         return op.pair.positions(op.spatial) * sum(op.window.sizes) * (1 + op.ntk)
 
 
-def _share(part: Float[Array, "..."], whole: Float[Array, "..."]) -> Float[Array, "..."]:
-    return part / jnp.where(whole > 0.0, whole, 1.0)
+def _turned(part: tuple[Array, Array], whole: tuple[Array, Array]) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
+    """Return the product of a part's shares of the whole on both sides, and their squared difference."""
+    p, q = (a / jnp.where(b > 0.0, b, 1.0) for a, b in zip(part, whole, strict=True))
+    return p * q, jnp.square(p - q)
 
 
 def pad_distance(op: Op, distance: Float[Array, "..."], sides: Sides) -> Float[Array, "..."]:
