@@ -33,6 +33,10 @@ MECHANISMS = {
 }
 
 
+_NOBODY = -1e20
+"""A score that softmax makes 0, and where all are absent no NaN."""
+
+
 class Embedded(NamedTuple):
     """Values with positional embeddings in them: ``keep * Sigma + add * R``, with ``R`` of variance 1."""
 
@@ -78,12 +82,15 @@ class LinearAttention(Attention):
         self, op: Op, reads: Sequence[Sides], learned: Learned, within: Float[Array, "b *P"] | None
     ) -> ImageValue:
         """Return the weights (``own``), variances, what a mean loses (``within``), and distances."""
-        ((value, distance),) = _own_distances(reads)
+        (value, distance), *masks = _own_distances(reads)
         p, n = _learned(op, learned), len(op.spatial)
         keys, values = _embedded(op, p, distance.dtype)
-        scores = keys.covariance(reads[0].covariance(distance))
-        steepness = safe_sqrt(p["W_query_std"] * p["W_key_std"])
-        weights = MECHANISMS[dict(op.options)["mechanism"]](steepness * _flat(scores, n))
+        scores = _flat(safe_sqrt(p["W_query_std"] * p["W_key_std"]) * keys.covariance(reads[0].covariance(distance)), n)
+        mechanism = dict(op.options)["mechanism"]
+        for mask, _ in masks:
+            there = mask.variance.reshape((mask.variance.shape[0], 1, -1)) > 0.0
+            scores = jnp.where(there, scores, _NOBODY if mechanism == "SOFTMAX" else 0.0)
+        weights = MECHANISMS[mechanism](scores)
         mean = _attend(weights, values.distance(distance), weights, op, block=False)
         bare = ImageValue(values.variance(value.variance), value.std, None, 0.5 * diagonal(mean, n), weights)
         after = image_value(_scale(p) * _attended(bare) + p.get("b_std", 0.0), None, bare.within, weights)
@@ -94,7 +101,7 @@ class LinearAttention(Attention):
 
     def pair(self, op: Op, reads: Sequence[Read], out: Sides, same: Array, learned: Learned) -> PairValue:
         """Return attended covariances or distances, and the tangent kernel: values and the output are trained."""
-        ((value, sides),) = reads
+        (value, sides), *_ = reads
         p, n, bias = _learned(op, learned), len(op.spatial), _learned(op, learned).get("b_std", 0.0)
         _, values = _embedded(op, p, value.cov.dtype)
         (left, right), (own, other) = sides.ends, out.ends
@@ -128,11 +135,12 @@ class ProductAttention(Attention):
         self, op: Op, reads: Sequence[Sides], learned: Learned, within: Float[Array, "b *P"] | None
     ) -> ImageValue:
         """Return variances, the sum over keys and values (``own``), and distances."""
-        ((value, distance),) = _own_distances(reads)
+        (value, distance), *_ = _own_distances(reads)
         p, n = _learned(op, learned), len(op.spatial)
         keys, values = _embedded(op, p, distance.dtype)
         cov = reads[0].covariance(distance)
-        total = _total(keys.covariance(cov) * values.covariance(cov), n)
+        there = _both_present(reads[1:])
+        total = _total(there * keys.covariance(cov) * values.covariance(cov), n)
         scale = p["W_query_std"] * p["W_key_std"] * _scale(p)
         variance = scale * keys.variance(value.variance) * _wide(total, n) + p.get("b_std", 0.0)
         apart = scale * keys.distance(distance) * _wide(total, 2 * n) if op.image is Carry.ALL else None
@@ -140,13 +148,13 @@ class ProductAttention(Attention):
 
     def pair(self, op: Op, reads: Sequence[Read], out: Sides, same: Array, learned: Learned) -> PairValue:
         """Return covariances or distances, and the tangent kernel by the product rule over the four sets of weights."""
-        ((value, sides),) = reads
-        p, n = _learned(op, learned), len(op.spatial)
+        (value, sides), *masks = reads
+        p, n, there = _learned(op, learned), len(op.spatial), _both_present([mask.sides for mask in masks])
         keys, values = _embedded(op, p, value.cov.dtype)
         scale, bias = p["W_query_std"] * p["W_key_std"] * _scale(p), p.get("b_std", 0.0)
         given = sides.covariance(value.cov) if op.distance else value.cov
         K, V = keys.covariance(given), values.covariance(given)
-        total = _total(K * V, n)
+        total = _total(there * K * V, n)
         random = scale * K * _wide(total, 2 * n)
         cov = random + bias
         if op.distance:
@@ -159,7 +167,7 @@ class ProductAttention(Attention):
         if op.ntk:
             before = jnp.zeros_like(given) if value.ntk is None else value.ntk
             TK, TV = (e.covariance(before, trained=op.trainable) for e in (keys, values))
-            ntk = scale * (TK * _wide(total, 2 * n) + K * _wide(_total(TK * V + K * TV, n), 2 * n))
+            ntk = scale * (TK * _wide(total, 2 * n) + K * _wide(_total(there * (TK * V + K * TV), n), 2 * n))
             ntk = ntk + 4.0 * random + bias if op.trainable else ntk
         result = PairValue(cov, ntk)
         return result if op.pair is Carry.ALL else equal_positions(result, n)
@@ -191,8 +199,14 @@ def _lined(R: Float[Array, "*P *P"], a: Float[Array, "..."]) -> Float[Array, "..
     return R.reshape((1,) * (a.ndim - R.ndim) + R.shape)
 
 
-def _own_distances(reads: Sequence[Sides]) -> list[tuple[ImageValue, Float[Array, "b *P *P"]]]:
-    return [(r.left, r.left.distance) for r in reads if r.left is not None and r.left.distance is not None]
+def _own_distances(reads: Sequence[Sides]) -> list[tuple[ImageValue, Any]]:
+    """Return what is read of each input alone with its distances; a mask, which comes second, has none."""
+    return [(r.left, r.left.distance) for r in reads if r.left is not None]
+
+
+def _both_present(masks: Sequence[Sides]) -> Any:
+    """Return 1 where no position is absent, for pairs of them; 1 everywhere without a mask."""
+    return math.prod(p * q for p, q in (mask.spread("variance") for mask in masks)) if masks else 1.0
 
 
 def _bare(values: Embedded, read: ImageValue, own: ImageValue) -> ImageValue:

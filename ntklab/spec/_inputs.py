@@ -1,0 +1,78 @@
+"""Layers that say what the numbers of an input mean: they stand first. Notation: docs/notation.md."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import ClassVar
+
+from ntklab.errors import SpecError
+from ntklab.spec._layer import Layer, check_number
+
+
+class InputLayer(Layer):
+    """Abstract base of layers that read the input itself: nothing but others of them may stand before."""
+
+
+@dataclass(frozen=True, repr=False)
+class Mask(InputLayer):
+    r"""Numbers that are missing: where an input holds ``constant`` there is zero, and whole positions are *absent*.
+
+    A position is absent where all of its channels hold the constant. It is zero at the start, and after every layer:
+
+    .. math:: \Sigma'_{pq} = m_p m'_q \Sigma_{pq}, \quad \Theta'_{pq} = m_p m'_q \Theta_{pq}, \quad m_p \in \{0, 1\}.
+
+    GlobalAvgPool and a LayerNorm over positions take means over present positions only, attention looks at them alone,
+    and all other layers see zeros. Where a convolution or a pooling leaves other positions, those are present whose
+    window is centred at a present one. A branch is absent where all branches are. So sequences of any length that
+    :func:`ntklab.data.pack_ragged` fills up have the kernels that each has alone, wherever that is the only way in
+    which a network knows their length: dense layers and activations, attention, convolutions and poolings that keep
+    every position (``padding="SAME"``, stride 1), a GlobalAvgPool at the end.
+
+    Parameters
+    ----------
+    constant : float
+        What marks the absence; a number that float32 holds exactly and that no input has otherwise.
+
+    Raises
+    ------
+    SpecError
+        A constant that is not finite, or that float32 rounds. When compiled: a layer before it, a branch that reads the
+        input without a mask, a layer that no mask goes through (ConvTranspose, Recurrent with ``output="last"``, padding
+        by amounts that moves positions).
+
+    Examples
+    --------
+    >>> import numpy as np, ntklab
+    >>> from ntklab.data import pack_ragged
+    >>> from ntklab.spec import Dense, GlobalAvgPool, Relu, Serial
+    >>> short, long = np.array([[1.0], [2.0]]), np.array([[1.0], [3.0], [5.0]])
+    >>> network = Serial(Mask(), Dense(b_std=1.0), Relu(), GlobalAvgPool(), Dense())
+    >>> x = pack_ragged([short, long])
+    >>> x.shape
+    (2, 3, 1)
+    >>> padded = ntklab.compile(network, input_shape=(3, 1))(x).ntk
+    >>> alone = ntklab.compile(network, input_shape=(2, 1))(short[None]).ntk
+    >>> bool(abs(padded[0, 0] - alone[0, 0]) < 1e-5)
+    True
+    """
+
+    positional: ClassVar[str] = "constant"
+    constant: float = -1e9
+
+    def __post_init__(self) -> None:
+        """Check the constant."""
+        check_number(self, "constant")
+        if not survives_float32(self.constant):
+            raise SpecError(
+                f"Mask: constant is a number that float32 holds exactly, such as -1e9, 0.5 or 255, so that it is found "
+                f"again in inputs of any dtype; got {self.constant!r}."
+            )
+
+
+def survives_float32(number: float) -> bool:
+    """Return whether float32 holds a number exactly."""
+    try:
+        return struct.unpack("f", struct.pack("f", number))[0] == number
+    except OverflowError:
+        return False
