@@ -1,4 +1,4 @@
-"""Layers on a batch some of whose positions are absent: which are present after each, and what looks at the others alone.
+"""Layers on a batch some of whose positions are absent: which are present after each, and what looks at those alone.
 
 A mask ``(n, *spatial)`` is True at present positions. What is absent is set to zero after every layer.
 """

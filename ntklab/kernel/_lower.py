@@ -92,9 +92,7 @@ _CARRIED = {None: Carry.NUMBER, "equal": Carry.EQUAL, "all": Carry.ALL}
 _ORDER = (None, Carry.NUMBER, Carry.EQUAL, Carry.ALL)
 
 
-def _without_unread_input(
-    values: list[Op], outputs: list[tuple[str, int]]
-) -> tuple[list[Op], list[tuple[str, int]]]:
+def _without_unread_input(values: list[Op], outputs: list[tuple[str, int]]) -> tuple[list[Op], list[tuple[str, int]]]:
     """Return values and outputs without the input as a whole, where all that reads it tells its parts."""
     if any(i == 0 for op in values for i in op.inputs) or any(i == 0 for _, i in outputs):
         return values, outputs

@@ -198,7 +198,9 @@ def _positions(
     """Add an operation without weights, which leaves Gaussian values Gaussian unless told otherwise."""
     gaussian, alike = gaussian and builder.gaussian[inputs[0]], builder.alike[inputs[0]]
     op = {"alike": alike, **op}
-    return builder.add((layer, *inputs), at, kind=kind, inputs=inputs, spatial=spatial_of(layer, at), gaussian=gaussian, **op)
+    return builder.add(
+        (layer, *inputs), at, kind=kind, inputs=inputs, spatial=spatial_of(layer, at), gaussian=gaussian, **op
+    )
 
 
 def _mix(builder: Builder, layer: Layer, inputs: Inputs, at: Place, factors: tuple[Factor, ...], **op: Any) -> int:

@@ -1,4 +1,4 @@
-"""What becomes of masks: of every type of layer, which positions are present after it, and which values must be zeroed."""
+"""What becomes of masks: which positions are present after a layer, and which values must be zeroed."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from ntklab.errors import SpecError
 from ntklab.kernel._build import Builder, Place
 from ntklab.kernel._rule_positions import Matrix, Mix
 from ntklab.spec import (
-    Abs,
     ABRelu,
+    Abs,
     Activation,
     Aggregate,
     AvgPool,
@@ -140,7 +140,9 @@ def _centres(builder: Builder, layer: Any, masks: list[int], number: int) -> Map
     if before == after:
         return []
     if not isinstance(layer.padding, str):
-        raise Misfit('padding by amounts moves its positions; use padding "SAME", or amounts and stride 1 that keep all')
+        raise Misfit(
+            'padding by amounts moves its positions; use padding "SAME", or amounts and stride 1 that keep all'
+        )
     steps = getattr(layer, "dilation", None) or (1,) * len(before)
     found = []
     for n, m, k, s, d in zip(before, after, layer.window, layer.strides, steps, strict=True):

@@ -38,8 +38,8 @@ class Mask(InputLayer):
     ------
     SpecError
         A constant that is not finite, or that float32 rounds. When compiled: a layer before it, a branch that reads the
-        input without a mask, a layer that no mask goes through (ConvTranspose, Recurrent with ``output="last"``, padding
-        by amounts that moves positions).
+        input without a mask, a layer that no mask goes through (ConvTranspose, Recurrent with ``output="last"``,
+        padding by amounts that moves positions).
 
     Examples
     --------

@@ -13,9 +13,9 @@ import numpy as np
 from jax.core import Tracer
 
 from ntklab.compat.neural_tangents._kernel import FIELDS, Kernel, default_dtype
-from ntklab.compat.neural_tangents._trace import Step, Value
+from ntklab.compat.neural_tangents._trace import MARK, Step, Value
 from ntklab.errors import InputError, SpecError
-from ntklab.finite import Network, network
+from ntklab.finite import Network, Params, network
 from ntklab.spec import Layer
 
 
@@ -41,10 +41,10 @@ class ApplyFn:
 
     def __call__(self, params: Any, inputs: Any, *, pattern: Any = None, mask_constant: Any = None, **_: Any) -> Any:
         """Return the outputs, in the user's axes."""
-        inputs = jnp.asarray(inputs)
-        refuse_masks(mask_constant, inputs)
-        end = self.step.trace(inputs.shape, one_graph(pattern))
+        inputs = marked(jnp.asarray(inputs), mask_constant)
+        end = self.step.trace(inputs.shape, one_graph(pattern), masked=mask_constant is not None)
         start = Value.of_input(inputs.shape, self.step.axes or (0, -1))
+        params = params if mask_constant is None else _behind_a_mask(params)
         outputs = finite_network(end, start.shape).apply(params, inputs.transpose(start.order))
         return outputs.transpose(tuple(np.argsort(end.order)))
 
@@ -80,8 +80,8 @@ class KernelFn:
             kernel = x1_or_kernel.go_on(self.step, graph)
         else:
             x1, x2 = (_array(x, name) for x, name in ((x1_or_kernel, "x1"), (x2, "x2")))
-            refuse_masks(mask_constant, x1, x2)
-            kernel = Kernel.of(self.step, x1, x2, graph)
+            x1, x2 = (x if x is None else marked(x, mask_constant) for x in (x1, x2))
+            kernel = Kernel.of(self.step, x1, x2, graph, masked=mask_constant is not None)
         kernel = kernel.asked_for(get is None or "ntk" in names, diagonal_batch, diagonal_spatial)
         if get is None:
             return kernel
@@ -157,16 +157,25 @@ def one_graph(pattern: Any) -> np.ndarray | None:
     return graphs[0]
 
 
-def refuse_masks(constant: Any, *arrays: Any) -> None:
-    """Raise InputError where inputs have something to mask."""
+def marked(x: Any, constant: Any) -> Any:
+    """Return inputs with our mark for absence instead of the user's."""
     if constant is None:
-        return
-    for x in (x for x in arrays if x is not None):
-        if isinstance(x, Tracer) or bool((jnp.isnan(x) if np.isnan(constant) else x == constant).any()):
-            raise InputError(
-                f"mask_constant={constant!r} marks absent positions, and there are no masks here: group the inputs by "
-                f"their length, cut the padding off, and compute the kernels inside each group."
-            )
+        return x
+    x = jnp.asarray(x)
+    x = x if x.dtype.kind == "f" else x.astype(default_dtype())
+    constant = jnp.asarray(constant).astype(x.dtype)
+    missing = jnp.where(jnp.isnan(constant), jnp.isnan(x), x == constant)
+    return jnp.where(missing, jnp.asarray(MARK, x.dtype), x)
+
+
+def _behind_a_mask(params: Params) -> Params:
+    """Return the weights of a network under the paths that they have behind one more layer."""
+
+    def moved(path: str) -> str:
+        first, dot, rest = path.partition(".")
+        return f"{int(first) + 1}{dot}{rest}"
+
+    return Params(*({moved(path): own for path, own in part.items()} for part in params))
 
 
 def _array(x: Any, name: str) -> Any:

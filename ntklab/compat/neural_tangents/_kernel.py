@@ -76,12 +76,12 @@ class Kernel:
         self._origin, self._x1, self._x2, self._known = origin, x1, x2, dict(known or {})
 
     @staticmethod
-    def of(step: Step, x1: Any, x2: Any, graph: Any) -> Kernel:
+    def of(step: Step, x1: Any, x2: Any, graph: Any, *, masked: bool = False) -> Kernel:
         """Return the kernel of inputs."""
         start = Value.of_input(x1.shape, step.axes or (0, -1))
         if x2 is not None and (x2.ndim != x1.ndim or Value.of_input(x2.shape, step.axes or (0, -1)) != start):
             raise InputError(f"x1 and x2 differ in their number of inputs alone, got shapes {x1.shape}, {x2.shape}.")
-        return Kernel(Origin(step.trace(x1.shape, graph), start), x1, x2)
+        return Kernel(Origin(step.trace(x1.shape, graph, masked=masked), start), x1, x2)
 
     def go_on(self, step: Step, graph: Any) -> Kernel:
         """Return the kernel after further layers."""
