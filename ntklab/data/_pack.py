@@ -86,3 +86,64 @@ def _features(x: Any, name: str) -> NDArray[np.floating]:
     if not np.isfinite(array).all():
         raise InputError(f"{name} has NaN or infinite values; clean or drop it.")
     return array
+
+
+def pack_graphs(
+    features: Sequence[Any],
+    adjacencies: Sequence[Any],
+    nodes: int | None = None,
+    *,
+    self_loops: bool = False,
+    constant: float = 0.0,
+) -> NDArray[np.floating]:
+    """Put nodes and edges of graphs into one array, as ``spec.Graph(F)`` reads them.
+
+    Parameters
+    ----------
+    features : sequence of arrays (N, F)
+        Of the nodes of each graph.
+    adjacencies : sequence of arrays (N, N)
+        ``A[p, r]`` is the weight with which node ``p`` gathers from node ``r``.
+    nodes : int, optional
+        To fill up to. Default: the most there are. Kernels between two sets need one number for both.
+    self_loops : bool
+        Whether to add 1 to the diagonals, so that neighbours of a node include itself, as in Du et al. 2019.
+    constant : float
+        What stands for features of nodes that are absent: 0, which is what they are to networks without biases, or
+        ``spec.Mask().constant`` for networks with ``Graph(F), Mask()``.
+
+    Returns
+    -------
+    ndarray, (n, nodes, F + nodes)
+
+    Raises
+    ------
+    InputError
+        No graph, different numbers of features and adjacencies, shapes that do not fit, values that are not finite.
+
+    Examples
+    --------
+    >>> pack_graphs([[[5.0], [6.0]]], [[[0, 1], [1, 0]]], nodes=3)[0]
+    array([[5., 0., 1., 0.],
+           [6., 1., 0., 0.],
+           [0., 0., 0., 0.]])
+    """
+    xs = [_features(x, f"features {i}") for i, x in enumerate(features)]
+    edges = [_features(A, f"adjacency {i}") for i, A in enumerate(adjacencies)]
+    if not xs or len(xs) != len(edges):
+        raise InputError(f"pack_graphs needs an adjacency for each of its graphs, got {len(xs)} and {len(edges)}.")
+    for i, (x, A) in enumerate(zip(xs, edges, strict=True)):
+        if x.ndim != 2 or A.shape != (len(x), len(x)) or x.shape[1] != xs[0].shape[1]:
+            raise InputError(
+                f"Graph {i}: features (N, {xs[0].shape[-1]}) and an adjacency (N, N), got {x.shape} and {A.shape}."
+            )
+    most = max(map(len, xs))
+    if nodes is not None and nodes < most:
+        raise InputError(f"nodes is at least {most} for these graphs, got {nodes!r}.")
+    size, F = nodes or most, xs[0].shape[1]
+    packed = np.zeros((len(xs), size, F + size), np.result_type(*xs))
+    for row, x, A in zip(packed, xs, edges, strict=True):
+        row[:, :F] = constant
+        row[: len(x), :F] = x
+        row[: len(x), F : F + len(x)] = A + self_loops * np.eye(len(x))
+    return packed

@@ -13,10 +13,10 @@ from jaxtyping import Array, Float
 from ntklab.errors import SpecError
 from ntklab.finite._activations import PHI
 from ntklab.finite._linear import LINEAR, Finite
-from ntklab.finite._masks import OF_PRESENT, Aside, mask_after, read_mask, zeroed
+from ntklab.finite._masks import OF_PRESENT, Aside, mask_after, read_mask, sum_of_neighbours, zeroed
 from ntklab.finite._positions import POSITIONS
 from ntklab.finite._sequences import SEQUENCES
-from ntklab.spec import Branching, Chain, Concat, Layer, Mask, Parallel, Product, Residual, join
+from ntklab.spec import Branching, Chain, Concat, Graph, Layer, Mask, Neighbours, Parallel, Product, Residual, join
 
 Weights = Mapping[str, Mapping[str, Array]]
 """Path of a weight layer in the network -> its ``"W"`` and, if it has a bias, ``"b"``."""
@@ -82,12 +82,17 @@ def _forward(
     if isinstance(layer, Mask):
         x, mask = read_mask(layer, x)
         return x, aside._replace(mask=mask)
-    if type(layer) not in LAYERS:
+    if isinstance(layer, Graph):
+        return x[..., : layer.features], aside._replace(graph=x[..., layer.features :])
+    if type(layer) not in LAYERS and not isinstance(layer, Neighbours):
         raise NotImplementedError(f"finite networks have no forward pass for {layer!r} yet")
     own = weights.get(path, {})
     if isinstance(layer, Branching):
         ends = [_forward(part, join(path, name), weights, x, aside) for name, part in layer.parts]
         y, masks = LAYERS[type(layer)].apply(layer, own, [out for out, _ in ends]), [after.mask for _, after in ends]
+        aside = aside._replace(graph=next((after.graph for _, after in ends if after.graph is not None), None))
+    elif isinstance(layer, Neighbours):
+        y, masks = sum_of_neighbours(layer, x, aside.graph), [aside.mask]
     elif aside.mask is not None and type(layer) in OF_PRESENT:
         y, masks = OF_PRESENT[type(layer)](layer, own, x, aside.mask), [aside.mask]
     else:

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from ntklab.errors import SpecError
+from ntklab.finite._linear import PRECISION
 from ntklab.finite._positions import POSITIONS
 from ntklab.finite._sequences import attend
 from ntklab.spec import (
@@ -36,6 +37,7 @@ from ntklab.spec import (
     Layer,
     LayerNorm,
     Mask,
+    Neighbours,
     Parallel,
     Product,
     Recurrent,
@@ -50,15 +52,27 @@ Weights = Mapping[str, Array]
 
 
 class Aside(NamedTuple):
-    """What goes along with a batch: its mask, or None where every position is present."""
+    """What goes along with a batch: its mask, or None where every position is present, and graphs, if it has some."""
 
     mask: Present | None = None
+    graph: Float[Array, "n N N"] | None = None
 
 
 def read_mask(layer: Mask, x: Batch) -> tuple[Batch, Present]:
     """Return inputs with zeros for missing numbers, and the mask."""
     missing = x == layer.constant
     return jnp.where(missing, 0.0, x), ~jnp.all(missing, axis=-1)
+
+
+def sum_of_neighbours(layer: Neighbours, x: Batch, graph: Float[Array, "n N N"] | None) -> Batch:
+    """Return what each node gathers from its neighbours."""
+    if graph is None or x.shape[1:-1] != graph.shape[1:2]:
+        raise SpecError(f"{layer!r} needs the nodes of a Graph, which is to stand first.")
+    total = jnp.einsum("npr,nrc->npc", graph, x, precision=PRECISION)
+    if not layer.mean:
+        return total
+    degree = graph.sum(axis=-1)[..., None]
+    return jnp.where(degree > 0, total / jnp.where(degree > 0, degree, 1), total)
 
 
 def zeroed(x: Batch, mask: Present) -> Batch:
@@ -96,7 +110,7 @@ def _centres(layer: Any, masks: Sequence[Present], y: Batch) -> Present:
     steps = getattr(layer, "dilation", None) or (1,) * len(layer.window)
     for axis, (k, s, d) in enumerate(zip(layer.window, layer.strides, steps, strict=True), 1):
         reach = 1 + (k - 1) * d
-        first = -window_padding(mask.shape[axis], reach, s, layer.padding)[0]
+        first = -window_padding(mask.shape[axis], reach, s, cast(Any, layer.padding))[0]
         mask = jnp.take(mask, np.array([first + s * i + (reach - 1) // 2 for i in range(y.shape[axis])]), axis=axis)
     return mask
 
@@ -127,7 +141,7 @@ def _steps(layer: Recurrent, masks: Sequence[Present], y: Batch) -> Present:
 
 
 _AFTER: dict[type[Layer], Callable[[Any, Sequence[Present], Batch], Present]] = {
-    **dict.fromkeys((Aggregate, Dense, Dropout, GlobalSelfAttention, Identity, LayerNorm), _same),
+    **dict.fromkeys((Aggregate, Dense, Dropout, GlobalSelfAttention, Identity, LayerNorm, Neighbours), _same),
     **dict.fromkeys((Parallel, Product, Residual), _any_branch),
     **dict.fromkeys((Flatten, GlobalAvgPool, GlobalSumPool), _anywhere),
     **dict.fromkeys((AvgPool, Conv, ConvLocal, SumPool), _centres),

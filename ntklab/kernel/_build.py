@@ -50,6 +50,7 @@ class Builder:
         self.alike: list[bool] = []  # infinitely many channels of one distribution: not those of the input itself
         self.hyper: list[tuple[str, str, float]] = []
         self.seen: dict[tuple, int] = {}
+        self.graphs: dict[int, int] = {}  # the graph that goes along with a value
         self.masks: dict[int, int] = {}  # which positions of a value are present, where some may be absent
 
     def input(self) -> int:
@@ -70,6 +71,9 @@ class Builder:
         number = self.lowerings[type(layer)](self, layer, inputs, at)
         if any(i in self.masks for i in inputs) and number not in inputs:
             number = self.mask_after(self, layer, inputs, number, at)
+        graphs = {self.graphs[i] for i in inputs if i in self.graphs}
+        if len(graphs) == 1:
+            self.graphs.setdefault(number, graphs.pop())
         self.centred.setdefault(number, sort_after(layer, Sort(False, self.centred[x])).centred)
         return number
 

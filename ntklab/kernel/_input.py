@@ -19,8 +19,23 @@ _UNROLLED = 16
 
 def features(op: Op, x: Float[Array, "b *shape"]) -> Float[Array, "b *P C"]:
     """Return what of inputs is features; zero where the number is missing."""
+    x = cut(op, x)
     absent = _missing(op, x)
     return x if absent is None else jnp.where(absent, 0.0, x)
+
+
+def cut(op: Op, x: Float[Array, "b *shape"]) -> Float[Array, "b ..."]:
+    """Return what of inputs an operation reads."""
+    for word, value in op.options:
+        if word == "columns":
+            x = x[..., slice(*value)]
+    return x
+
+
+def read_aside(op: Op, x: Float[Array, "b *shape"]) -> Float[Array, "b ..."]:
+    """Return what an operation without inputs keeps aside of them: a graph, or which positions are present."""
+    x = cut(op, x)
+    return x if op.kind == "graph" else present(op, x)
 
 
 def present(op: Op, x: Float[Array, "b *shape"]) -> Float[Array, "b *P"]:

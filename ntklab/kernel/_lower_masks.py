@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import jax
 import numpy as np
@@ -34,8 +34,8 @@ from ntklab.spec import (
     Layer,
     LayerNorm,
     LeakyRelu,
-    Mask,
     Misfit,
+    Neighbours,
     Parallel,
     Product,
     Recurrent,
@@ -51,28 +51,6 @@ Maps = list[Float[np.ndarray, "positions read"]]
 ZERO_STAYS: tuple[type[Layer], ...] = (Abs, ABRelu, Concat, Dropout, Flatten, GlobalAvgPool, GlobalSumPool, Index)
 ZERO_STAYS = (*ZERO_STAYS, LeakyRelu, Parallel, Product, Relu, Residual)
 """Layers that leave zeros at absent positions, exactly, if zeros were there."""
-
-
-def mask(builder: Builder, layer: Mask, inputs: Inputs, at: Place) -> int:
-    """Add the input with zeros for missing numbers, and which positions are present."""
-    source = builder.values[inputs[0]]
-    options = (*source.options, ("constant", layer.constant))
-    both = [
-        builder.add(
-            (kind, options),
-            at,
-            kind=kind,
-            label=label,
-            inputs=(),
-            spatial=source.spatial,
-            gaussian=False,
-            alike=False,
-            options=options,
-        )
-        for kind, label in (("input", "input"), ("mask", "present"))
-    ]
-    builder.masks[both[0]] = both[1]
-    return both[0]
 
 
 def mask_after(builder: Builder, layer: Layer, inputs: Inputs, number: int, at: Place) -> int:
@@ -147,7 +125,7 @@ def _centres(builder: Builder, layer: Any, masks: list[int], number: int) -> Map
     found = []
     for n, m, k, s, d in zip(before, after, layer.window, layer.strides, steps, strict=True):
         reach = (k - 1) * d + 1
-        found.append((reach - 1) // 2 - window_padding(n, reach, s, layer.padding)[0] + s * np.arange(m))
+        found.append((reach - 1) // 2 - window_padding(n, reach, s, cast(Any, layer.padding))[0] + s * np.arange(m))
     return [_picked(np.arange(math.prod(before)).reshape(before)[np.ix_(*found)], math.prod(before))]
 
 
@@ -211,6 +189,7 @@ _AFTER: dict[type[Layer], Callable[[Builder, Any, list[int], int], Maps]] = {
     ImageResize: _mixed,
     Index: _indexed,
     LayerNorm: _kept,
+    Neighbours: _kept,
     Parallel: _kept,
     Product: _kept,
     Recurrent: _recurrent,

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from ntklab.kernel._input import features, input_covariance, input_distance, present, same_input
+from ntklab.kernel._input import features, input_covariance, input_distance, read_aside, same_input
 from ntklab.kernel._plan import Carry, Op, Plan
 from ntklab.kernel._rule import Learned, Read
 from ntklab.kernel._table import RULES
@@ -42,7 +42,7 @@ def image_pass(
             if within is None and op.image is Carry.ALL:
                 value = value._replace(distance=input_distance(own, own, Carry.ALL, block=False))
         elif not op.inputs:
-            value = aside(present(op, x))
+            value = aside(read_aside(op, x))
         else:
             reads = [_own_side(op, plan.ops[j], values[j]) for j in op.inputs]
             value = RULES[op.kind].image(op, reads, learned, None if within is None else within.get(i))

@@ -1,11 +1,4 @@
-r"""Self-attention: a mean of values with weights of each input alone, or a product of three covariances.
-
-With :math:`G` the weights of one input, :math:`s_p = \sum_r G_{pr}` and :math:`(Gv)_p = \sum_r G_{pr} v_r`, the
-distance between what attends in both inputs is, as for poolings but for rows that need not sum to one,
-
-.. math:: D'_{pq} = (G D G'^T)_{pq} - \tfrac12 (G D G^T)_{pp} - \tfrac12 (G' D G'^T)_{qq}
-          + (s_p - s'_q) ((Gv)_p - (G'v')_q).
-"""
+"""Self-attention: a weighted sum with weights of each input alone, or a product of three covariances."""
 
 from __future__ import annotations
 
@@ -23,6 +16,8 @@ from ntklab.kernel._plan import Carry, Op
 from ntklab.kernel._rule import Learned, Needs, Read, Rule
 from ntklab.kernel._rule_structure import Factor
 from ntklab.kernel._values import ImageValue, PairValue, Sides, equal_positions, image_value, pin_same
+from ntklab.kernel._weighted import distance_of_sums, flat, variance_of_sums, weigh
+from ntklab.kernel._weighted import own as weights_of
 from ntklab.kernel._windows import diagonal
 
 MECHANISMS = {
@@ -85,18 +80,18 @@ class LinearAttention(Attention):
         (value, distance), *masks = _own_distances(reads)
         p, n = _learned(op, learned), len(op.spatial)
         keys, values = _embedded(op, p, distance.dtype)
-        scores = _flat(safe_sqrt(p["W_query_std"] * p["W_key_std"]) * keys.covariance(reads[0].covariance(distance)), n)
+        scores = flat(safe_sqrt(p["W_query_std"] * p["W_key_std"]) * keys.covariance(reads[0].covariance(distance)), n)
         mechanism = dict(op.options)["mechanism"]
         for mask, _ in masks:
             there = mask.variance.reshape((mask.variance.shape[0], 1, -1)) > 0.0
             scores = jnp.where(there, scores, _NOBODY if mechanism == "SOFTMAX" else 0.0)
         weights = MECHANISMS[mechanism](scores)
-        mean = _attend(weights, values.distance(distance), weights, op, block=False)
+        mean = weigh(weights, values.distance(distance), weights, op, block=False)
         bare = ImageValue(values.variance(value.variance), value.std, None, 0.5 * diagonal(mean, n), weights)
-        after = image_value(_scale(p) * _attended(bare) + p.get("b_std", 0.0), None, bare.within, weights)
+        after = image_value(_scale(p) * variance_of_sums(bare) + p.get("b_std", 0.0), None, bare.within, weights)
         if op.image is not Carry.ALL:
             return after
-        apart = _apart(op, mean, Sides(bare, bare, Carry.ALL, block=False), jnp.ones((), bool))
+        apart = distance_of_sums(op, mean, Sides(bare, bare, Carry.ALL, block=False), jnp.ones((), bool))
         return after._replace(distance=_scale(p) * apart)
 
     def pair(self, op: Op, reads: Sequence[Read], out: Sides, same: Array, learned: Learned) -> PairValue:
@@ -108,11 +103,11 @@ class LinearAttention(Attention):
         lines = Sides(_bare(values, left, own), _bare(values, right, other), Carry.ALL, block=True)
 
         def attend(a: Float[Array, "..."]) -> Float[Array, "..."]:
-            return _attend(_own(own), a, _own(other), op, block=True)
+            return weigh(weights_of(own), a, weights_of(other), op, block=True)
 
         if op.distance:
-            apart = _apart(op, attend(values.distance(value.cov)), lines, same)
-            before, after = lines.both(_attended)
+            apart = distance_of_sums(op, attend(values.distance(value.cov)), lines, same)
+            before, after = lines.both(variance_of_sums)
             attended, cov = 0.5 * (before + after - apart), _scale(p) * apart
         else:
             attended = attend(values.covariance(value.cov))
@@ -158,7 +153,7 @@ class ProductAttention(Attention):
         random = scale * K * _wide(total, 2 * n)
         cov = random + bias
         if op.distance:
-            left, right = out._replace(carry=Carry.EQUAL).both(_own)
+            left, right = out._replace(carry=Carry.EQUAL).both(weights_of)
             # an input attends to itself as it does: at distance exactly zero
             apart = pin_same(left + right - 2.0 * total, same)
             queries = Factor(keys.distance(value.cov), *(keys.variance(v) for v in sides.spread("variance")))
@@ -212,48 +207,6 @@ def _both_present(masks: Sequence[Sides]) -> Any:
 def _bare(values: Embedded, read: ImageValue, own: ImageValue) -> ImageValue:
     """Return an input's values before the weights of the output, as :meth:`LinearAttention.image` made them."""
     return ImageValue(values.variance(read.variance), read.std, None, own.within, own.own)
-
-
-def _own(value: ImageValue) -> Array:
-    assert value.own is not None
-    return value.own
-
-
-def _mean_variance(value: ImageValue) -> Float[Array, "b *P"]:
-    flat = value.variance.reshape(value.variance.shape[0], -1)
-    mean = jnp.einsum("bpr,br->bp", _own(value), flat, precision=jax.lax.Precision.HIGHEST)
-    return mean.reshape(value.variance.shape)
-
-
-def _row_sums(value: ImageValue) -> Float[Array, "b *P"]:
-    return jnp.sum(_own(value), axis=-1).reshape(value.variance.shape)
-
-
-def _attended(value: ImageValue) -> Float[Array, "b *P"]:
-    """Return the variance of what attends."""
-    assert value.within is not None
-    return _row_sums(value) * _mean_variance(value) - value.within
-
-
-def _apart(op: Op, mean: Float[Array, "..."], sides: Sides, same: Array) -> Float[Array, "..."]:
-    """Turn weighted sums of distances into the distance of weighted sums."""
-    within = sides.spread("within")
-    total, average = sides.both(_row_sums), sides.both(_mean_variance)
-    distance = mean - within[0] - within[1] + (total[0] - total[1]) * (average[0] - average[1])
-    return pin_same(distance, same, len(op.spatial))
-
-
-def _attend(
-    left: Float[Array, "b P P"], a: Float[Array, "..."], right: Float[Array, "b P P"], op: Op, *, block: bool
-) -> Float[Array, "..."]:
-    letters = "apr,abrs,bqs->abpq" if block else "apr,ars,aqs->apq"
-    out = jnp.einsum(letters, left, _flat(a, len(op.spatial)), right, precision=jax.lax.Precision.HIGHEST)
-    return out.reshape(a.shape)
-
-
-def _flat(a: Float[Array, "..."], n: int) -> Float[Array, "... P P"]:
-    size = math.prod(a.shape[a.ndim - n :])
-    return a.reshape((*a.shape[: a.ndim - 2 * n], size, size))
 
 
 def _total(a: Float[Array, "..."], n: int) -> Float[Array, "..."]:

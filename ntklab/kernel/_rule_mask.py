@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import reduce
 
 import jax
 import jax.numpy as jnp
@@ -35,11 +36,11 @@ class Mask(Rule):
         """Return 1 for present positions and 0 for absent ones."""
         masks = [side.left.variance for side in reads if side.left is not None]
         b, dtype = masks[0].shape[0], masks[0].dtype
-        counts = [
+        counts = (
             jnp.dot(m.reshape((b, -1)), matrix.array(dtype).T)
             for m, matrix in zip(masks, dict(op.options)["from"], strict=True)
-        ]
-        return aside((sum(counts) > 0.0).astype(dtype).reshape((b, *op.spatial)))
+        )
+        return aside((reduce(jnp.add, counts) > 0.0).astype(dtype).reshape((b, *op.spatial)))
 
     def pair(self, op: Op, reads: Sequence[Read], out: Sides, same: Array, learned: Learned) -> PairValue:
         """Never asked: masks are aside."""

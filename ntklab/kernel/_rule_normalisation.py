@@ -48,8 +48,8 @@ class LayerNorm(Rule):
         """Return normalised covariances or distances."""
         (value, sides), *masks = reads
         ends = zip(sides.ends, *(mask.sides.ends for mask in masks), strict=True)
-        own = [x._replace(own=_factor(op, x.variance, *mask)) for x, *mask in ends]
-        factors = Sides(*own, sides.carry, sides.block)
+        left, right = (x._replace(own=_factor(op, x.variance, *mask)) for x, *mask in ends)
+        factors = Sides(left, right, sides.carry, sides.block)
         p, q = factors.spread("own")
         cov = _distance(value.cov, sides, factors) if op.distance else p * q * value.cov
         return PairValue(cov, None if value.ntk is None else p * q * value.ntk)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from ntklab.errors import SpecError
-from ntklab.spec._layer import Layer, check_number
+from ntklab.spec._layer import Layer, Misfit, Shape, check_flag, check_number, is_size
 
 
 class InputLayer(Layer):
@@ -76,3 +76,82 @@ def survives_float32(number: float) -> bool:
         return struct.unpack("f", struct.pack("f", number))[0] == number
     except OverflowError:
         return False
+
+
+@dataclass(frozen=True, repr=False)
+class Graph(InputLayer):
+    """Nodes with features, and a graph per input: ``(N, F + N)`` holds features and then the adjacency matrix.
+
+    What leaves are the features of the nodes, ``(N, F)``; the graph goes along for :class:`Neighbours`. Graphs of fewer
+    nodes are filled up with zeros by :func:`ntklab.data.pack_graphs`, or with a constant in front of a :class:`Mask`.
+
+    Parameters
+    ----------
+    features : int
+        Features of a node: the first columns of an input.
+
+    Raises
+    ------
+    SpecError
+        ``features`` is no positive integer; and when compiled: an input without that many columns and ``N`` more.
+
+    Examples
+    --------
+    >>> from ntklab.spec import output_shape
+    >>> output_shape(Graph(3), (10, 13))
+    (10, 3)
+    """
+
+    positional: ClassVar[str] = "features"
+    features: int
+
+    def __post_init__(self) -> None:
+        """Check the number."""
+        if not is_size(self.features):
+            raise SpecError(f"Graph: features is a positive integer, got {self.features!r}.")
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """Return nodes and features."""
+        if len(shape) != 2 or shape[0] is None or shape[1] != self.features + shape[0]:
+            raise Misfit(f"it needs (nodes, {self.features} features and as many columns as nodes)")
+        return (shape[0], self.features)
+
+
+@dataclass(frozen=True, repr=False)
+class Neighbours(Layer):
+    r"""Sum over the neighbours of each node in the input's own graph: :math:`y_p = \sum_r A_{pr} x_r`.
+
+    .. math:: \Sigma' = A \Sigma A'^T, \quad \Theta' = A \Theta A'^T
+
+    A graph that all inputs share is :class:`Aggregate`'s, which may run on other engines.
+
+    Parameters
+    ----------
+    mean : bool
+        Whether rows of :math:`A` are divided by their sums (those of zeros stay), which are not negative then.
+
+    Raises
+    ------
+    SpecError
+        ``mean`` is no bool; and when compiled: no :class:`Graph` before it, or other positions than its nodes.
+
+    References
+    ----------
+    Du, Hou, Salakhutdinov, Poczos, Wang, Xu 2019, "Graph Neural Tangent Kernel".
+
+    Examples
+    --------
+    >>> import numpy as np, ntklab
+    >>> from ntklab.data import pack_graphs
+    >>> from ntklab.spec import Dense, GlobalSumPool, Serial
+    >>> x = pack_graphs([np.eye(2)], [[[0, 1], [1, 0]]])  # two nodes that are neighbours
+    >>> network = Serial(Graph(2), Neighbours(), Dense(), GlobalSumPool())
+    >>> ntklab.compile(network, input_shape=(2, 4))(x).nngp
+    Array([[1.]], dtype=float32)
+    """
+
+    mean: bool = False
+
+    def __post_init__(self) -> None:
+        """Check the argument."""
+        check_flag(self, "mean")
