@@ -137,7 +137,7 @@ def gntk(features: int, blocks: int = 2, depth: int = 1, mean: bool = False, wid
 
     ``blocks`` times: a sum over neighbours, then ``depth`` times ReLU and a dense layer (``W_std**2 = 2``, no bias),
     with one more dense layer in front of the first ReLU; then the sum over nodes. All layers trained. ``mean`` divides
-    sums by degrees. Inputs come from :func:`ntklab.data.pack_graphs` with ``self_loops=True``, the paper's neighbourhood;
+    sums by degrees. Inputs come from :func:`ntklab.data.pack_graphs` with ``self_loops=True``, as the paper has it;
     its kernel is ``features`` times this one, since inner products of features are means here.
 
     Examples
