@@ -486,6 +486,47 @@ def masked_readout(nt):
     return stax.serial(*layers, stax.GlobalAvgPool(), stax.Dense(1, 1.2, 0.4))
 
 
+def graphs(seed, n):
+    """Nodes of graphs, and an adjacency matrix for each."""
+    A = np.random.default_rng(seed).random((n, 4, 4)) < 0.5
+    return data(n, 4, 3, seed=seed), jnp.asarray(A, np.float64)
+
+
+def graph_network(nt, **options):
+    stax = nt.stax
+    aggregate = stax.Aggregate(1, **options)
+    layers = aggregate, stax.Dense(8, 1.2, 0.3), stax.Relu(), aggregate, stax.Dense(8, b_std=0.1), stax.Relu()
+    return stax.serial(*layers, stax.GlobalSumPool(), stax.Dense(2))
+
+
+@program
+def aggregate_in_graphs_of_their_own(nt):
+    (x1, A1), (x2, A2) = graphs(0, 3), graphs(1, 2)
+    return both(graph_network(nt)[2], x1, x2, pattern=(A1, A2))
+
+
+@program
+def aggregate_in_sparse_graphs_of_their_own(nt):
+    (x1, _), (x2, _) = graphs(0, 2), graphs(1, 1)
+    E1, E2 = jnp.asarray([[[0, 1], [1, 2], [2, 3]], [[3, 0], [0, 1], [-1, -1]]]), jnp.asarray([[[1, 0], [2, 0]]])
+    return both(graph_network(nt, implementation="SPARSE")[2], x1, x2, pattern=(E1, E2))
+
+
+@program
+def aggregate_in_finite_networks(nt):
+    init_fn, apply_fn, _ = graph_network(nt)
+    x, A = graphs(0, 3)
+    params = filled(init_fn(jax.random.PRNGKey(0), x.shape)[1])
+    return {"outputs": apply_fn(params, x, pattern=A)}
+
+
+@program
+def aggregate_with_masks(nt):
+    (x1, A1), (x2, A2) = graphs(0, 3), graphs(1, 2)
+    x1, x2 = x1.at[0, 2:].set(5.0).at[2, 3].set(5.0), x2.at[1, 1:].set(5.0)
+    return both(graph_network(nt)[2], x1, x2, pattern=(A1, A2), mask_constant=5.0)
+
+
 @program
 def masks_of_sequences(nt):
     return both(masked_readout(nt)[2], *ragged(10.0), mask_constant=10.0)

@@ -10,12 +10,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 
-from ntklab.compat.neural_tangents._kernel import FIELDS, Kernel, default_dtype
-from ntklab.compat.neural_tangents._trace import MARK, Step, Value
+from ntklab.compat.neural_tangents._kernel import FIELDS, Kernel, Origin, default_dtype
+from ntklab.compat.neural_tangents._prepare import prepare, shared_graph
+from ntklab.compat.neural_tangents._trace import Step, Value
 from ntklab.errors import InputError, SpecError
-from ntklab.finite import Network, Params, network
+from ntklab.finite import Network, network
 from ntklab.spec import Layer
 
 
@@ -41,12 +41,10 @@ class ApplyFn:
 
     def __call__(self, params: Any, inputs: Any, *, pattern: Any = None, mask_constant: Any = None, **_: Any) -> Any:
         """Return the outputs, in the user's axes."""
-        inputs = marked(jnp.asarray(inputs), mask_constant)
-        end = self.step.trace(inputs.shape, one_graph(pattern), masked=mask_constant is not None)
-        start = Value.of_input(inputs.shape, self.step.axes or (0, -1))
-        params = params if mask_constant is None else _behind_a_mask(params)
-        outputs = finite_network(end, start.shape).apply(params, inputs.transpose(start.order))
-        return outputs.transpose(tuple(np.argsort(end.order)))
+        ready = prepare(self.step, [jnp.asarray(inputs)], pattern, mask_constant)
+        net, (x,) = finite_network(ready.end, ready.start.shape), ready.arrays
+        outputs = net.apply(ready.weights(params), x.transpose(ready.start.order))
+        return outputs.transpose(tuple(np.argsort(ready.end.order)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,15 +71,15 @@ class KernelFn:
     ) -> Any:
         """Return the kernels of all pairs of inputs."""
         names = canonical_get(get, FIELDS)
-        graph = one_graph(pattern)
         if isinstance(x1_or_kernel, Kernel):
             if x2 is not None:
                 raise InputError("kernel_fn takes a Kernel, or x1 and x2.")
-            kernel = x1_or_kernel.go_on(self.step, graph)
+            sides = pattern if isinstance(pattern, tuple | list) else (pattern,)
+            kernel = x1_or_kernel.go_on(self.step, shared_graph(sides))
         else:
-            x1, x2 = (_array(x, name) for x, name in ((x1_or_kernel, "x1"), (x2, "x2")))
-            x1, x2 = (x if x is None else marked(x, mask_constant) for x in (x1, x2))
-            kernel = Kernel.of(self.step, x1, x2, graph, masked=mask_constant is not None)
+            arrays = [_array(x, name) for x, name in ((x1_or_kernel, "x1"), (x2, "x2"))]
+            ready = prepare(self.step, arrays, pattern, mask_constant)
+            kernel = Kernel(Origin(ready.end, ready.start), *ready.arrays)
         kernel = kernel.asked_for(get is None or "ntk" in names, diagonal_batch, diagonal_spatial)
         if get is None:
             return kernel
@@ -139,43 +137,6 @@ def as_asked(get: Any, found: dict[str, Any], name: str) -> Any:
         (value,) = found.values()
         return value
     return namedtuple(name, tuple(found))(**found)
-
-
-def one_graph(pattern: Any) -> np.ndarray | None:
-    """Return the graph that all inputs share, from ``pattern`` of one or of both sides, or raise InputError."""
-    sides = pattern if isinstance(pattern, tuple | list) else (pattern,)
-    if all(side is None for side in sides):
-        return None
-    if any(isinstance(side, Tracer) for side in sides):
-        raise InputError("pattern is part of the network here: close over it instead of passing it through jax.jit.")
-    graphs = np.concatenate([np.asarray(side) for side in sides if side is not None])
-    if None in sides or (graphs != graphs[:1]).any():
-        raise InputError(
-            "pattern needs one graph that all inputs on both sides share. For one graph per input compute the kernel "
-            "of each pair of graphs alone, with kernels of one pair of inputs at a time."
-        )
-    return graphs[0]
-
-
-def marked(x: Any, constant: Any) -> Any:
-    """Return inputs with our mark for absence instead of the user's."""
-    if constant is None:
-        return x
-    x = jnp.asarray(x)
-    x = x if x.dtype.kind == "f" else x.astype(default_dtype())
-    constant = jnp.asarray(constant).astype(x.dtype)
-    missing = jnp.where(jnp.isnan(constant), jnp.isnan(x), x == constant)
-    return jnp.where(missing, jnp.asarray(MARK, x.dtype), x)
-
-
-def _behind_a_mask(params: Params) -> Params:
-    """Return the weights of a network under the paths that they have behind one more layer."""
-
-    def moved(path: str) -> str:
-        first, dot, rest = path.partition(".")
-        return f"{int(first) + 1}{dot}{rest}"
-
-    return Params(*({moved(path): own for path, own in part.items()} for part in params))
 
 
 def _array(x: Any, name: str) -> Any:

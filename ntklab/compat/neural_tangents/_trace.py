@@ -11,10 +11,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ntklab.errors import SpecError
-from ntklab.spec import Identity, Layer, Mask, Serial, output_shape
+from ntklab.spec import Identity, Layer, Serial, output_shape
 
-MARK = 2.0**100
-"""What stands for a mask's constant, whatever it is: NaN and infinities, too, and numbers that float32 rounds."""
+
+@dataclass(frozen=True)
+class OwnGraphs:
+    """In place of a graph: each input has its own. Layers that read them tell how ``pattern`` becomes matrices."""
+
+    converts: list[Callable[[Any], Any]]
 
 
 @dataclass(frozen=True)
@@ -121,7 +125,7 @@ class Step:
     ----------
     name : str
     run : function of (State, graph)
-        ``graph`` is the adjacency matrix that all inputs share (``pattern`` of a call), or None.
+        ``graph`` is the adjacency matrix that all inputs share (``pattern`` of a call), OwnGraphs or None.
     axes : (int, int) or None
         Batch and channel axis that it looks for, where it looks for any: of the first layer, those of the inputs.
     """
@@ -130,13 +134,9 @@ class Step:
     run: Callable[[State, Any], State]
     axes: tuple[int, int] | None = None
 
-    def trace(self, shape: Sequence[int], graph: Any = None, *, masked: bool = False) -> Value:
-        """Return what it makes of inputs, or raise SpecError where that is several things.
-
-        ``masked`` puts a :class:`ntklab.spec.Mask` in front, of inputs that :func:`marked` has seen.
-        """
-        start = Value.of_input(shape, self.axes or (0, -1))
-        return self.single(self.run(start.then(Mask(MARK)) if masked else start, graph))
+    def trace(self, shape: Sequence[int], graph: Any = None) -> Value:
+        """Return what it makes of inputs, or raise SpecError where that is several things."""
+        return self.single(self.run(Value.of_input(shape, self.axes or (0, -1)), graph))
 
     def go_on(self, value: Value, graph: Any = None) -> Value:
         """Return what it makes of what came before."""
