@@ -32,7 +32,9 @@ def on_files(files: Any, config: Any) -> Any:
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """Point links that leave docs/ to where these pages are on the site."""
+    """Point links that leave docs/ to where these pages are on the site; errors get their full names as anchors."""
+    if page.file.src_uri == "errors.md":
+        markdown = re.sub(r"^## (\w+)$", r"## \1 {#ntklab.errors.\1}", markdown, flags=re.MULTILINE)
     return moved(markdown, f"docs/{page.file.src_uri}", page.file.src_uri)
 
 

@@ -198,5 +198,5 @@ def main() -> None:
         click.echo("\nstopped", err=True)
         sys.exit(130)
     except NtklabError as error:
-        click.echo(f"error: {error}", err=True)
+        click.echo(f"{type(error).__name__}: {error}", err=True)  # the class is a heading of docs/errors.md
         sys.exit(2)
