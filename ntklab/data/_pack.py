@@ -53,7 +53,7 @@ def pack_ragged(
     for i, x in enumerate(arrays):
         if x.ndim != first.ndim or x.shape[-1] != first.shape[-1]:
             raise InputError(
-                f"Inputs have the same axes and channels; input 0 has shape {first.shape}, input {i} {x.shape}."
+                f"Inputs need the same axes and channels; input 0 has shape {first.shape}, input {i} {x.shape}."
             )
         if (x == constant).any():
             raise InputError(
@@ -75,10 +75,10 @@ def _features(x: Any, name: str) -> NDArray[np.floating]:
     try:
         array = np.asarray(x)
     except ValueError as error:
-        raise InputError(f"{name} is no array: {error}") from None
+        raise InputError(f"{name} is no array: {error}; give lists whose rows have equal lengths") from None
     if array.ndim < 2 or array.size == 0:
         raise InputError(
-            f"{name} has positions and channels, such as (L, C) with L >= 1 and C >= 1, got shape {array.shape}."
+            f"{name} needs positions and channels, such as (L, C) with L >= 1 and C >= 1, got shape {array.shape}."
         )
     if array.dtype.kind not in "biuf":
         raise InputError(f"{name} holds real numbers, got dtype {array.dtype}.")
@@ -147,3 +147,33 @@ def pack_graphs(
         row[: len(x), :F] = x
         row[: len(x), F : F + len(x)] = A + self_loops * np.eye(len(x))
     return packed
+
+
+def pack_inputs(*inputs: Any) -> NDArray[np.floating]:
+    """Put several inputs of each example into one vector, from which ``spec.Part(shape, start)`` takes them.
+
+    Parameters
+    ----------
+    *inputs : arrays (n, ...)
+        The same number of examples each, in the order in which parts follow each other.
+
+    Returns
+    -------
+    ndarray, (n, d)
+        float32 if all are, else float64.
+
+    Raises
+    ------
+    InputError
+        No inputs, different numbers of examples, no features, values that are not finite real numbers.
+
+    Examples
+    --------
+    >>> pack_inputs(np.ones((2, 2, 2)), np.zeros((2, 1)))
+    array([[1., 1., 1., 1., 0.],
+           [1., 1., 1., 1., 0.]])
+    """
+    arrays = [_features(x, f"input {i}") for i, x in enumerate(inputs)]
+    if not arrays or len({len(x) for x in arrays}) > 1:
+        raise InputError(f"pack_inputs needs the same number of examples of each, got {[x.shape for x in arrays]}.")
+    return np.concatenate([x.reshape((len(x), -1)) for x in arrays], axis=1)

@@ -16,7 +16,20 @@ from ntklab.finite._linear import LINEAR, Finite
 from ntklab.finite._masks import OF_PRESENT, Aside, mask_after, read_mask, sum_of_neighbours, zeroed
 from ntklab.finite._positions import POSITIONS
 from ntklab.finite._sequences import SEQUENCES
-from ntklab.spec import Branching, Chain, Concat, Graph, Layer, Mask, Neighbours, Parallel, Product, Residual, join
+from ntklab.spec import (
+    Branching,
+    Chain,
+    Concat,
+    Graph,
+    Layer,
+    Mask,
+    Neighbours,
+    Parallel,
+    Part,
+    Product,
+    Residual,
+    join,
+)
 
 Weights = Mapping[str, Mapping[str, Array]]
 """Path of a weight layer in the network -> its ``"W"`` and, if it has a bias, ``"b"``."""
@@ -82,6 +95,8 @@ def _forward(
     if isinstance(layer, Mask):
         x, mask = read_mask(layer, x)
         return x, aside._replace(mask=mask)
+    if isinstance(layer, Part):
+        return x[:, layer.start : layer.stop].reshape((x.shape[0], *layer.shape)), aside
     if isinstance(layer, Graph):
         return x[..., : layer.features], aside._replace(graph=x[..., layer.features :])
     if type(layer) not in LAYERS and not isinstance(layer, Neighbours):
@@ -101,6 +116,8 @@ def _forward(
     if not present:
         return y, aside
     if len(present) < len(masks):
-        raise SpecError(f"{type(layer).__name__} joins a branch that begins with a Mask and one that does not.")
+        raise SpecError(
+            f"{type(layer).__name__} joins a branch that begins with a Mask and one that does not; put it in front of both."
+        )
     mask = mask_after(layer, present, y)
     return zeroed(y, mask), aside._replace(mask=mask)

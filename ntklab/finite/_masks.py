@@ -85,7 +85,9 @@ def mask_after(layer: Layer, masks: Sequence[Present], y: Batch) -> Present:
     if isinstance(layer, Activation):
         return masks[0]
     if type(layer) not in _AFTER:
-        raise SpecError(f"{layer!r} cannot follow a Mask: nothing says which positions are present after it.")
+        raise SpecError(
+            f"{layer!r} cannot follow a Mask: nothing says which positions are present after it; use another layer, or inputs of one length."
+        )
     return _AFTER[type(layer)](layer, masks, y)
 
 
@@ -106,7 +108,7 @@ def _centres(layer: Any, masks: Sequence[Present], y: Batch) -> Present:
     if mask.shape == y.shape[:-1]:
         return mask
     if not isinstance(layer.padding, str):
-        raise SpecError(f"{layer!r} cannot follow a Mask: padding by amounts moves its positions.")
+        raise SpecError(f"{layer!r} cannot follow a Mask: padding by amounts moves its positions; use SAME.")
     steps = getattr(layer, "dilation", None) or (1,) * len(layer.window)
     for axis, (k, s, d) in enumerate(zip(layer.window, layer.strides, steps, strict=True), 1):
         reach = 1 + (k - 1) * d
@@ -136,7 +138,9 @@ def _concatenated(layer: Concat, masks: Sequence[Present], y: Batch) -> Present:
 
 def _steps(layer: Recurrent, masks: Sequence[Present], y: Batch) -> Present:
     if layer.output == "last":
-        raise SpecError(f"{layer!r} cannot follow a Mask: its last step may be absent.")
+        raise SpecError(
+            f"{layer!r} cannot follow a Mask: its last step may be absent; use output='sequence' and GlobalAvgPool()."
+        )
     return masks[0]
 
 

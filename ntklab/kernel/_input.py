@@ -29,6 +29,8 @@ def cut(op: Op, x: Float[Array, "b *shape"]) -> Float[Array, "b ..."]:
     for word, value in op.options:
         if word == "columns":
             x = x[..., slice(*value)]
+        elif word == "shape":
+            x = x.reshape((x.shape[0], *value))
     return x
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from ntklab.errors import SpecError
 from ntklab.kernel._build import Builder, Place
-from ntklab.spec import Graph, Mask, Neighbours
+from ntklab.spec import Graph, Mask, Neighbours, Part
 
 Inputs = tuple[int, ...]
 
@@ -18,6 +18,12 @@ def mask(builder: Builder, layer: Mask, inputs: Inputs, at: Place) -> int:
     features = _source(builder, at, "input", "input", source.spatial, options)
     builder.masks[features] = _source(builder, at, "mask", "present", source.spatial, options)
     return features
+
+
+def part(builder: Builder, layer: Part, inputs: Inputs, at: Place) -> int:
+    """Add some numbers of the input, in their shape."""
+    options = (*builder.values[inputs[0]].options, ("columns", (layer.start, layer.stop)), ("shape", layer.shape))
+    return _source(builder, at, "input", "input", layer.shape[:-1], options)
 
 
 def graph(builder: Builder, layer: Graph, inputs: Inputs, at: Place) -> int:

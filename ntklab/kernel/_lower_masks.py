@@ -64,7 +64,9 @@ def mask_after(builder: Builder, layer: Layer, inputs: Inputs, number: int, at: 
     try:
         present = _present(builder, layer, masks, number)
     except Misfit as misfit:
-        raise SpecError(f"{layer!r} at {at.name} cannot follow a Mask: {misfit}. Network: {at.network!r}") from None
+        raise SpecError(
+            f"{layer!r} at {at.name} cannot follow a Mask: {misfit}. Use another layer, or inputs of one length without a Mask. Network: {at.network!r}"
+        ) from None
     value = builder.values[number]
     if not (isinstance(layer, ZERO_STAYS) or (isinstance(layer, Dense) and layer.b_std is None)):
         key = ("masked", number, present)

@@ -13,6 +13,7 @@ from jaxtyping import Array, Bool, Float
 from ntklab.kernel._input import features, input_covariance, input_distance, read_aside, same_input
 from ntklab.kernel._plan import Carry, Op, Plan
 from ntklab.kernel._rule import Learned, Read
+from ntklab.kernel._rule_normalisation import Dropout
 from ntklab.kernel._table import RULES
 from ntklab.kernel._values import ImageValue, PairValue, Sides, aside, equal_asides, equal_positions, image_value
 
@@ -73,6 +74,8 @@ def pair_pass(
             continue
         rule = RULES[op.kind]
         same.append(_all_same(op, same, left[i], right[i]))
+        if op.kind == Dropout.kind:  # its masks are of inputs as a whole
+            same[i] = jnp.all(x1.reshape((len(x1), 1, -1)) == x2.reshape((1, len(x2), -1)), axis=-1)
         if rule.aside:
             values.append(PairValue(jnp.zeros((), x1.dtype), None))
             continue

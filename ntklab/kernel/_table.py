@@ -98,6 +98,7 @@ LOWERINGS: dict[type[Layer], Lowering] = {
     spec.Graph: inputs.graph,
     spec.Mask: inputs.mask,
     spec.Neighbours: inputs.neighbours,
+    spec.Part: inputs.part,
     spec.SumPool: linear.sum_pool,
     spec.Concat: structure.concat,
     spec.GlobalSelfAttention: structure.attention,

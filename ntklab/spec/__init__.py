@@ -36,6 +36,7 @@ from ntklab.spec._inputs import Graph as Graph
 from ntklab.spec._inputs import InputLayer as InputLayer
 from ntklab.spec._inputs import Mask as Mask
 from ntklab.spec._inputs import Neighbours as Neighbours
+from ntklab.spec._inputs import Part as Part
 from ntklab.spec._json import from_json as from_json
 from ntklab.spec._json import stable_hash as stable_hash
 from ntklab.spec._json import to_json as to_json

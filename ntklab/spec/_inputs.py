@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from dataclasses import dataclass
 from typing import ClassVar
@@ -76,6 +77,62 @@ def survives_float32(number: float) -> bool:
         return struct.unpack("f", struct.pack("f", number))[0] == number
     except OverflowError:
         return False
+
+
+@dataclass(frozen=True, repr=False)
+class Part(InputLayer):
+    """One of several inputs that :func:`ntklab.data.pack_inputs` put into one vector, in its own shape.
+
+    Stands at the start of a branch of Parallel, Product or Concat; other layers that read the input may follow.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Of this input, channels last: ``(d,)``, ``(L, C)``, ``(H, W, C)``, ...
+    start : int
+        Where its numbers start in the vector.
+
+    Raises
+    ------
+    SpecError
+        ``shape`` or ``start`` are none; and when compiled: an input that is no vector or is too short.
+
+    Examples
+    --------
+    >>> import numpy as np, ntklab
+    >>> from ntklab.data import pack_inputs
+    >>> from ntklab.spec import Conv, Dense, GlobalAvgPool, Parallel, Relu, Serial
+    >>> images, labels = np.ones((5, 4, 4, 3)), np.eye(5)
+    >>> x = pack_inputs(images, labels)
+    >>> image = Serial(Part((4, 4, 3)), Conv(3), Relu(), GlobalAvgPool(), Dense())
+    >>> network = Parallel(image, Serial(Part((5,), start=48), Dense()))
+    >>> ntklab.compile(network, input_shape=x.shape[1:])(x).ntk.shape
+    (5, 5)
+    """
+
+    positional: ClassVar[str] = "shape"
+    shape: tuple[int, ...]
+    start: int = 0
+
+    def __post_init__(self) -> None:
+        """Check the arguments."""
+        shape = (self.shape,) if isinstance(self.shape, int) else self.shape
+        if not isinstance(shape, tuple | list) or not shape or not all(map(is_size, shape)):
+            raise SpecError(f"Part: shape is a tuple of positive integers, channels last, got {self.shape!r}.")
+        if not (self.start == 0 or is_size(self.start)) or isinstance(self.start, bool):
+            raise SpecError(f"Part: start is an integer >= 0, got {self.start!r}.")
+        object.__setattr__(self, "shape", tuple(shape))
+
+    @property
+    def stop(self) -> int:
+        """Where its numbers end."""
+        return self.start + math.prod(self.shape)
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """Return its shape."""
+        if len(shape) != 1 or shape[0] is None or shape[0] < self.stop:
+            raise Misfit(f"it takes the numbers {self.start} to {self.stop} of a vector")
+        return self.shape
 
 
 @dataclass(frozen=True, repr=False)

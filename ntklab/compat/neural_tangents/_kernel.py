@@ -84,7 +84,9 @@ class Kernel:
             )
         value = self._origin.value
         if isinstance(graph, OwnGraphs) and not (value.layers and isinstance(value.layers[0], Graph)):
-            raise InputError("One graph per input goes to the kernel function of the first layers, as pattern.")
+            raise InputError(
+                "One graph per input goes to the first layers: give pattern to their kernel function, too."
+            )
         return Kernel(self._origin._replace(value=step.go_on(value, graph)), self._x1, self._x2)
 
     def asked_for(self, ntk: bool, diagonal_batch: bool | None, diagonal_spatial: bool | None) -> Kernel:
