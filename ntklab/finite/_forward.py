@@ -117,7 +117,8 @@ def _forward(
         return y, aside
     if len(present) < len(masks):
         raise SpecError(
-            f"{type(layer).__name__} joins a branch that begins with a Mask and one that does not; put it in front of both."
+            f"{type(layer).__name__} joins a branch that begins with a Mask and one that does not; put it "
+            f"in front of both."
         )
     mask = mask_after(layer, present, y)
     return zeroed(y, mask), aside._replace(mask=mask)

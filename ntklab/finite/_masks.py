@@ -86,7 +86,8 @@ def mask_after(layer: Layer, masks: Sequence[Present], y: Batch) -> Present:
         return masks[0]
     if type(layer) not in _AFTER:
         raise SpecError(
-            f"{layer!r} cannot follow a Mask: nothing says which positions are present after it; use another layer, or inputs of one length."
+            f"{layer!r} cannot follow a Mask: nothing says which positions are present after it; use another "
+            f"layer, or inputs of one length."
         )
     return _AFTER[type(layer)](layer, masks, y)
 

@@ -65,7 +65,8 @@ def mask_after(builder: Builder, layer: Layer, inputs: Inputs, number: int, at: 
         present = _present(builder, layer, masks, number)
     except Misfit as misfit:
         raise SpecError(
-            f"{layer!r} at {at.name} cannot follow a Mask: {misfit}. Use another layer, or inputs of one length without a Mask. Network: {at.network!r}"
+            f"{layer!r} at {at.name} cannot follow a Mask: {misfit}. Use another layer, or inputs of one length "
+            f"without a Mask. Network: {at.network!r}"
         ) from None
     value = builder.values[number]
     if not (isinstance(layer, ZERO_STAYS) or (isinstance(layer, Dense) and layer.b_std is None)):
