@@ -524,7 +524,8 @@ def aggregate_in_finite_networks(nt):
 def aggregate_with_masks(nt):
     (x1, A1), (x2, A2) = graphs(0, 3), graphs(1, 2)
     x1, x2 = x1.at[0, 2:].set(5.0).at[2, 3].set(5.0), x2.at[1, 1:].set(5.0)
-    return both(graph_network(nt)[2], x1, x2, pattern=(A1, A2), mask_constant=5.0)
+    network = nt.stax.serial(nt.stax.Dense(4, b_std=0.2), graph_network(nt))
+    return both(network[2], x1, x2, pattern=(A1, A2), mask_constant=5.0)
 
 
 @program

@@ -85,6 +85,7 @@ NETWORKS = [
     Serial(Concat(Conv((2,)), Conv((3,)), axis=0), Concat(Dense(2), Identity())),
     GlobalSelfAttention(3, 1.1, b_std=0.1, mechanism="ABS", pos_emb="CONCAT", pos_emb_decay="rational", heads=2),
     Serial(Mask(9.0), Dense()),
+    Part((4, 4, 3), 2),
     Parallel(Serial(Part((4, 4, 3)), Flatten(), Dense()), Serial(Part((3,), start=48), Dense())),
     Serial(Graph(3), Mask(), Neighbours(), Neighbours(mean=True)),
     Recurrent(Relu(), 7, 1.1, 0.9, 0.1, False, "last"),
