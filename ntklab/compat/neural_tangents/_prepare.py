@@ -48,7 +48,7 @@ class Prepared(NamedTuple):
 
 def prepare(step: Step, arrays: Sequence[Any], pattern: Any, constant: Any) -> Prepared:
     """Return the network of a program and its inputs, ``x1`` and ``x2`` or one of them."""
-    inputs = [x if x is None or constant is None else _marked(x, constant) for x in arrays]
+    inputs: list[Any] = [x if x is None or constant is None else _marked(x, constant) for x in arrays]
     axes = step.axes or (0, -1)
     start = ahead = Value.of_input(inputs[0].shape, axes)
     for x in inputs[1:]:
