@@ -115,6 +115,8 @@ def _forward(
     present = [mask for mask in masks if mask is not None]
     if not present:
         return y, aside
+    if len(present) < len(masks) and y.shape[:-1] == present[0].shape:
+        return y, aside._replace(mask=None)  # a branch of another input, without absent positions
     if len(present) < len(masks):
         raise SpecError(
             f"{type(layer).__name__} joins a branch that begins with a Mask and one that does not; put it "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, cast
 
 import jax
@@ -57,6 +57,10 @@ def mask_after(builder: Builder, layer: Layer, inputs: Inputs, number: int, at: 
     """Return what a layer made, with zeros at positions that are absent after it."""
     masks = [builder.masks[i] for i in inputs if i in builder.masks]
     if len(masks) < len(inputs):
+        free = [i for i in inputs if i not in builder.masks]
+        along = isinstance(layer, Concat) and builder.values[number].kind != "sum"
+        if not along and not _sources(builder, free) & _sources(builder, [i for i in inputs if i in builder.masks]):
+            return number  # a branch of another input, without absent positions: present everywhere
         raise SpecError(
             f"{type(layer).__name__} at {at.name} joins a branch that begins with a Mask and one that does not; put "
             f"the Mask in front of both. Network: {at.network!r}"
@@ -75,6 +79,16 @@ def mask_after(builder: Builder, layer: Layer, inputs: Inputs, number: int, at: 
         number = builder.add(key, at, kind="masked", label="masked", inputs=(number, present), **shared)
     builder.masks[number] = present
     return number
+
+
+def _sources(builder: Builder, numbers: Iterable[int]) -> set[tuple[Any, ...]]:
+    """Return which parts of the input some values rest on."""
+    found: set[tuple[Any, ...]] = set()
+    for i in numbers:
+        op = builder.values[i]
+        cuts = tuple(option for option in op.options if option[0] != "constant")
+        found |= {cuts} if op.kind == "input" else _sources(builder, op.inputs)
+    return found
 
 
 def _present(builder: Builder, layer: Layer, masks: list[int], number: int) -> int:
