@@ -7,10 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import matplotlib.figure
-import numpy as np
 
 from ntklab._core import Record
 from ntklab.errors import InputError
+from ntklab.report._finite_figures import FINITE
 
 
 def draw(record: Record, path: str | os.PathLike[str]) -> None:
@@ -41,29 +41,8 @@ def _accuracies(record: Record, figure: matplotlib.figure.Figure) -> None:
     axes.set_title(settings["data"])
 
 
-def _equivalence(record: Record, figure: matplotlib.figure.Figure) -> None:
-    left, right = figure.subplots(1, 2)
-    results = record.results
-    widths, distances = np.asarray(results["widths"]), np.asarray(results["kernel_distance"])
-    rms = np.sqrt(np.mean(np.square(distances), axis=1))
-    left.loglog(np.repeat(widths, distances.shape[1]), distances.ravel(), ".", color="#a0b8d0", label="one network")
-    left.loglog(widths, rms, "o-", color="#204870", label="root mean square")
-    left.loglog(widths, rms[0] * (widths / widths[0]) ** -0.5, "k--", label="slope -1/2")
-    left.set_title(f"NTK at initialisation: slope {results['slope']:.2f} +- {results['slope_standard_error']:.2f}")
-    left.set_xlabel("width")
-    left.set_ylabel("relative distance from the closed form")
-    left.legend()
-    gaps = np.sqrt(np.mean(np.square(results["training_distance"]), axis=1))
-    for t, column in zip(results["times"], gaps.T, strict=True):
-        right.loglog(results["training_widths"], column, "o-", label=f"t = {t:.3g}")
-    right.set_title("trained by gradient flow to time t")
-    right.set_xlabel("width")
-    right.set_ylabel("distance at test points (targets +-1)")
-    right.legend()
-
-
 _FIGURES: dict[str, Callable[[Record, matplotlib.figure.Figure], None]] = {
     "digits": _accuracies,
     "cifar10": _accuracies,
-    "equivalence": _equivalence,
+    **FINITE,
 }
