@@ -5,6 +5,7 @@ python benchmarks/tables.py
 
 from __future__ import annotations
 
+import ast
 from pathlib import Path
 
 from ntklab._core import Record
@@ -151,6 +152,32 @@ def empirical(results: Path) -> str:
     return "\n".join(lines) + "\n"
 
 
+def overview(results: Path) -> str:
+    """Return the tables of docs/benchmarks.md: published numbers beside ours, UCI, and what every record answers."""
+    uci = Record.load(results / "uci.json")
+    r, names = (
+        uci.results,
+        {"plain": "the authors' procedure in NumPy and SVC", "svm": "ours, SVM", "ridge": "ours, ridge"},
+    )
+    lines = [
+        readme(results),
+        f"| {len(r['runs'])} UCI sets, in one run | mean accuracy, % | seconds |",
+        "|---|---|---|",
+    ]
+    lines += [f"| {name} | {r['mean'][who]:.2f} | {r['seconds'][who]:.1f} |" for who, name in names.items()]
+    lines += ["", "| record | question, or command | machine | day |", "|---|---|---|---|"]
+    for path in sorted(results.glob("*.json")):
+        record = Record.load(path)
+        script = ROOT / "benchmarks" / f"{record.kind.removesuffix('-benchmark').replace('-', '_')}.py"
+        what = f"`{record.environment['command']}`"
+        if script.exists():
+            question = ast.get_docstring(ast.parse(script.read_text(encoding="utf-8"))) or ""
+            what = f"{question.splitlines()[0]} (`benchmarks/{script.name}`)"
+        on = f"{record.environment['cores']} cores, jax {record.environment['packages']['jax']}"
+        lines.append(f"| `{path.name}` | {what} | {on} | {record.created[:10]} |")
+    return "\n".join(lines) + "\n"
+
+
 def _machine(record: Record) -> str:
     environment = record.environment
     return f"{environment['cores']} cores, jax {environment['packages']['jax']}, {record.settings['rounds']} rounds"
@@ -161,6 +188,7 @@ PAGES = {
     "docs/engines.md": engines,
     "docs/guides/any-model.md": empirical,
     "docs/solvers.md": solvers,
+    "docs/benchmarks.md": overview,
 }
 
 

@@ -69,12 +69,14 @@ class Record:
             document = json.loads(Path(path).read_text(encoding="utf-8"))
             found = document.pop("format", None)
             if found != FORMAT:
-                raise DataError(f"{path} is not a record of format {FORMAT} (found {found!r}).")
+                raise DataError(
+                    f"{path} is not a record of format {FORMAT} (found {found!r}); load it with its own ntklab."
+                )
             return Record(**document)
         except (OSError, ValueError, TypeError, AttributeError) as error:
             if isinstance(error, DataError):
                 raise
-            raise DataError(f"{path} is not a record: {error}.") from None
+            raise DataError(f"{path} is not a record: {error}. Give the JSON file of a run.") from None
 
 
 def environment() -> dict[str, Any]:

@@ -8,12 +8,12 @@ from typing import Any
 
 import click
 
-from ntklab import __version__, studies
-from ntklab._core import precision_for
+from ntklab import __version__, report, studies
+from ntklab._core import Record, precision_for
 from ntklab.cli._finite import cnn, equivalence, lazy
 from ntklab.cli._gram import gram
-from ntklab.cli._output import output_options, show
-from ntklab.errors import NtklabError
+from ntklab.cli._output import numbers, output_options, show
+from ntklab.errors import InputError, NtklabError
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -88,6 +88,38 @@ def cifar10(
     show(record, json_, png)
 
 
+@reproduce.command("small-data")
+@click.option("--data", required=True, type=click.Path(path_type=Path), help="Directory with the CIFAR-10 files.")
+@click.option("--depth", default=14, show_default=True, help="Weight layers.")
+@click.option("--sizes", default="10,20,40,80,160,320", show_default=True, help="Numbers of training images.")
+@click.option("--draws", default=20, show_default=True, help="Class-balanced draws, with seeds counting up.")
+@click.option("--test", type=int, help="Test images, from the first.  [default: all]")
+@click.option("--seed", default=0, show_default=True, help="Seed of the first draw.")
+@click.option("--engine", default="auto", show_default=True)
+@click.option(
+    "--store", type=click.Path(file_okay=False, path_type=Path), help="Keep each draw's record; resume there."
+)
+@output_options
+def small_data(
+    data: Path,
+    depth: int,
+    sizes: str,
+    draws: int,
+    test: int | None,
+    seed: int,
+    engine: str,
+    store: Path | None,
+    json_: Path | None,
+    png: Path | None,
+) -> None:
+    """CIFAR-10 from few images: CNTK-GAP's learning curve (Arora et al. 2019b)."""
+    few = numbers(int, sizes) or ()
+    record = studies.small_data(
+        data, depth=depth, sizes=few, draws=draws, n_test=test, seed=seed, engine=engine, store=store
+    )
+    show(record, json_, png)
+
+
 @reproduce.command()
 @click.option("--data", required=True, type=click.Path(path_type=Path), help="The UCI archive: a directory or a zip.")
 @click.option("--methods", default="svm,ridge", show_default=True, help="svm needs scikit-learn.")
@@ -110,6 +142,28 @@ def uci(
 
 
 reproduce.add_command(cnn)
+
+
+@app.command("report")
+@click.argument("records", nargs=-1, required=True, type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--html", default="report.html", show_default=True, type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--png", type=click.Path(file_okay=False, path_type=Path), help="Put the figures here, too.")
+def report_(records: tuple[Path, ...], html: Path, png: Path | None) -> None:
+    """One HTML page from RECORDs of any kind: tables, figures, published numbers. Computes nothing."""
+    named = {path.stem: Record.load(path) for path in records}
+    if len(named) < len(records):
+        raise InputError("Two records have the same file name: rename one, as the page names them by it.")
+    written = {html: report.page(named).encode()}
+    if png is not None:
+        images = {
+            f"{name}-{what}": image for name, record in named.items() for what, image in report.figures(record).items()
+        }
+        images |= {name.replace(", ", "-").replace(" ", "-"): image for name, image in report.curves(named).items()}
+        written |= {png / f"{name}.png": image for name, image in images.items()}
+    for path, content in written.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        click.echo(path)
 
 
 @app.group()
@@ -146,5 +200,5 @@ def main() -> None:
         click.echo("\nstopped", err=True)
         sys.exit(130)
     except NtklabError as error:
-        click.echo(f"error: {error}", err=True)
+        click.echo(f"{type(error).__name__}: {error}", err=True)  # the class is a heading of docs/errors.md
         sys.exit(2)

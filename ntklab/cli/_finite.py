@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
 
 import click
 
 from ntklab import studies
-from ntklab.cli._output import output_options, show
+from ntklab.cli._output import numbers, output_options, show
 
 _STORE = click.option(
     "--store", type=click.Path(file_okay=False, path_type=Path), help="Keep each part's record; resume there."
@@ -37,8 +36,8 @@ def equivalence(
     """Finite networks against their infinite-width limit: kernel, training and accuracy; minutes."""
     record = studies.equivalence(
         case,
-        widths=_numbers(int, widths),
-        training_widths=_numbers(int, training_widths),
+        widths=numbers(int, widths),
+        training_widths=numbers(int, training_widths),
         seeds=seeds,
         training_seeds=training_seeds,
         store=store,
@@ -54,7 +53,7 @@ def equivalence(
 @output_options
 def lazy(alphas: str | None, width: int, seeds: int, store: Path | None, json_: Path | None, png: Path | None) -> None:
     """From lazy to rich: how far training moves the tangent kernel, against the scale of the output; minutes."""
-    scales = _numbers(float, alphas) or studies.ALPHAS
+    scales = numbers(float, alphas) or studies.ALPHAS
     show(studies.lazy(alphas=scales, width=width, seeds=seeds, store=store), json_, png)
 
 
@@ -89,25 +88,12 @@ def cnn(
     """Train CNN-V and CNN-GAP of Arora et al. 2019 beside CNTK-V and CNTK-GAP; minutes as it stands."""
     record = studies.cnn(
         data,
-        depths=_numbers(int, depths) or (),
+        depths=numbers(int, depths) or (),
         poolings=poolings.split(","),
-        channels=_numbers(int, channels) or (),
+        channels=numbers(int, channels) or (),
         n_train=train,
         n_test=test,
-        rates=_numbers(float, rates) or (),
+        rates=numbers(float, rates) or (),
         **options,
     )
     show(record, json_, png)
-
-
-def _numbers(kind: Callable[[str], Any], text: str | None) -> tuple[Any, ...] | None:
-    if text is None:
-        return None
-    try:
-        found = tuple(kind(word) for word in text.split(","))
-    except ValueError:
-        found = ()
-    if not found or not all(value > 0 for value in found):
-        what = "positive integers" if kind is int else "positive numbers"
-        raise click.BadParameter(f"expected {what} separated by commas, got {text!r}")
-    return found

@@ -1,7 +1,8 @@
-"""What a study's command does with its record: print, keep, draw."""
+"""What commands share: options, numbers in text, and what is done with a record: print, keep, draw."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,3 +31,17 @@ def show(record: Record, json_: Path | None, png: Path | None) -> None:
     if png is not None:
         report.draw(record, png)
         click.echo(f"figure: {png}", err=True)
+
+
+def numbers(kind: Callable[[str], Any], text: str | None) -> tuple[Any, ...] | None:
+    """Return numbers that are written with commas between them, all positive; None for none."""
+    if text is None:
+        return None
+    try:
+        found = tuple(kind(word) for word in text.split(","))
+    except ValueError:
+        found = ()
+    if not found or not all(value > 0 for value in found):
+        what = "positive integers" if kind is int else "positive numbers"
+        raise click.BadParameter(f"expected {what} separated by commas, got {text!r}")
+    return found

@@ -66,7 +66,7 @@ class Standardiser:
         low = np.min([plane.min(axis=1) for plane in _planes(images)], axis=0)
         high = np.max([plane.max(axis=1) for plane in _planes(images)], axis=0)
         if not (np.isfinite(low).all() and np.isfinite(high).all()):
-            raise InputError("the images hold values that are not finite")
+            raise InputError("the images hold values that are not finite; find them with numpy.isfinite and drop them")
         # Rounding leaves a constant channel a tiny positive std; its extremes are equal exactly.
         constant = np.flatnonzero(low == high)
         if constant.size:

@@ -85,12 +85,14 @@ def load_uci(data: str | os.PathLike[str], name: str) -> UciSet:
     try:
         table = np.array([line.split() for line in lines], np.float64)
     except ValueError as error:
-        raise DataError(f"{file}: not a table of numbers: {error}.") from None
+        raise DataError(f"{file}: not a table of numbers: {error}. Get the archive again.") from None
     if table.shape != (n, d + 2) or not np.isfinite(table).all():
         raise DataError(f"{file} needs {n} rows of a number, {d} features and a class, finite; found {table.shape}.")
     y = table[:, -1].astype(np.int64)
     if (y != table[:, -1]).any() or y.min() < 0 or y.max() >= n_classes:
-        raise DataError(f"{file}: classes are 0 .. {n_classes - 1}.")
+        raise DataError(
+            f"{file}: classes are 0 .. {n_classes - 1}, found {y.min()} .. {y.max()}. Get the archive again."
+        )
     split = _splits(folder / "conxuntos.dat", n)
     folds = _splits(folder / "conxuntos_kfold.dat", n)
     return UciSet(name, table[:, 1:-1], y, n_classes, split[0], tuple(folds))
@@ -99,14 +101,14 @@ def load_uci(data: str | os.PathLike[str], name: str) -> UciSet:
 def _root(data: str | os.PathLike[str]) -> Any:
     path = Path(data)
     if not path.exists():
-        raise DataError(f"{path} does not exist.")
+        raise DataError(f"{path} does not exist: name the archive, a directory or a zip.")
     root = zipfile.Path(path) if zipfile.is_zipfile(path) else path
     return root / "data" if (root / "data").is_dir() else root
 
 
 def _lines(file: Any) -> list[str]:
     if not file.is_file():
-        raise DataError(f"{file} is missing.")
+        raise DataError(f"{file} is missing: get the archive again, or leave this set out.")
     return [line for line in file.read_text(encoding="latin-1").splitlines() if line.strip()]
 
 
@@ -117,7 +119,7 @@ def _about(folder: Any) -> dict[str, str]:
 
 def _count(about: dict[str, str], key: str, folder: Any) -> int:
     if not about.get(key, "").isdigit():
-        raise DataError(f"{folder}: its .txt has no number for {key}.")
+        raise DataError(f"{folder}: its .txt has no number for {key}. Get the archive again.")
     return int(about[key])
 
 
@@ -126,12 +128,12 @@ def _splits(file: Any, n: int) -> list[tuple[Rows, Rows]]:
     try:
         rows = [np.array(line.split(), np.int64) for line in _lines(file)]
     except ValueError as error:
-        raise DataError(f"{file}: not rows of a table: {error}.") from None
+        raise DataError(f"{file}: not rows of a table: {error}. Get the archive again.") from None
     pairs = list(zip(rows[::2], rows[1::2], strict=False))
     for pair in pairs:
         both = np.concatenate(pair)
         if len(np.unique(both)) != len(both) or both.min() < 0 or both.max() >= n:
-            raise DataError(f"{file}: a part names a row twice, or one beyond {n - 1}.")
+            raise DataError(f"{file}: a part names a row twice, or one beyond {n - 1}. Get the archive again.")
     if not pairs or len(rows) % 2:
         raise DataError(f"{file} needs pairs of lines, found {len(rows)}.")
     return pairs

@@ -91,7 +91,7 @@ def _read(nvrtc: ctypes.CDLL, program: ctypes.c_void_p, what: str) -> str:
 def _check(nvrtc: ctypes.CDLL, code: int) -> None:
     if code:
         nvrtc.nvrtcGetErrorString.restype = ctypes.c_char_p
-        raise EngineError(f"NVRTC fails: {nvrtc.nvrtcGetErrorString(code).decode()}.")
+        raise EngineError(f"NVRTC fails: {nvrtc.nvrtcGetErrorString(code).decode()}. Use another engine.")
 
 
 @functools.cache

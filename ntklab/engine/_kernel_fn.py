@@ -144,7 +144,7 @@ class KernelFn:
             try:
                 x = np.asarray(x)
             except ValueError as error:
-                raise InputError(f"{name} is no array: {error}") from None
+                raise InputError(f"{name} is no array: {error} Give rows of equal lengths.") from None
         shape = self.plan.input_shape
         if x.ndim != len(shape) + 1 or x.shape[1:] != shape or x.shape[0] == 0:
             wanted = "(n, " + ", ".join(map(str, shape)) + ")"

@@ -47,7 +47,7 @@ def kernel_function(
     """Return the compiled kernel of inputs that come as rows of features."""
     shape = (features,) if image_shape is None else tuple(image_shape)
     if math.prod(shape) != features:
-        raise InputError(f"image_shape {shape} has {math.prod(shape)} numbers, X has {features} columns.")
+        raise InputError(f"image_shape {shape} has {math.prod(shape)} numbers, X has {features} columns: give as many.")
     with _precision(dtype):
         return compile(network, shape, engine=engine, dtype=np.dtype(dtype), get=(word,))
 

@@ -41,11 +41,13 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, np.nda
             arrays = {name: file[name] for name in file.files}
         header = json.loads(str(arrays.pop("header")))
         if header["format"] != FORMAT:
-            raise DataError(f"{path} is a model of format {header['format']!r}, this version reads {FORMAT}.")
+            raise DataError(
+                f"{path} is a model of format {header['format']!r}, this version reads {FORMAT}: fit it again."
+            )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         if isinstance(error, DataError):
             raise
-        raise DataError(f"{path} is no model that was saved by ntklab: {error}.") from None
+        raise DataError(f"{path} is no model that was saved by ntklab: {error}. Give a file of its save().") from None
     for part in ("parameters", "fitted"):
         header[part] = {name: _unpack(value) for name, value in header[part].items()}
     return header, arrays

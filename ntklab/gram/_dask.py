@@ -110,7 +110,9 @@ def _client(cluster: Any) -> Iterator[Client]:
         try:
             client = Client(str(cluster))
         except OSError as error:
-            raise InputError(f"No Dask scheduler answers at {cluster}: {error}.") from None
+            raise InputError(
+                f"No Dask scheduler answers at {cluster}: {error}. Is it running? Check the address."
+            ) from None
         with client:
             yield client
     else:

@@ -23,12 +23,14 @@ def export_store(store: Store, path: str | os.PathLike[str], get: str | None, pr
     target = Path(path)
     names = {(f"{name}.{word}" if name else word): i for i, (name, word) in enumerate(store.matrices)}
     if get is not None and get not in names:
-        raise InputError(f"The store has {', '.join(names)}, not {get!r}.")
+        raise InputError(f"The store has {', '.join(names)}, not {get!r}: get one of them.")
     chosen = {get: names[get]} if get is not None else names
     if target.suffix not in (".npy", ".npz") or (target.suffix == ".npy" and len(chosen) > 1):
         raise InputError(f"{target.name}: a name in .npz takes {', '.join(names)}; one in .npy takes one of them.")
     if missing := len(store.missing()):
-        raise StoreError(f"{store.where} is not complete: {missing:,} of {len(store.grid):,} tiles are missing.")
+        raise StoreError(
+            f"{store.where} is not complete: {missing:,} of {len(store.grid):,} tiles are missing; run it first."
+        )
     draft = target.with_name(target.name + ".tmp")
     bytes_ = len(chosen) * store.grid.n_rows * store.grid.n_columns * store.dtype.itemsize
     try:

@@ -104,7 +104,7 @@ def calibrate(scores: ArrayLike, labels: ArrayLike) -> Calibration:
     centred = values - values.max(axis=1, keepdims=True)
     spread = -float(centred.min())
     if spread == 0:
-        raise InputError("All scores of every point are equal: they say nothing about the classes.")
+        raise InputError("All scores of every point are equal: they say nothing about the classes. Check the fit.")
     smoothed = np.full(values.shape, 1 / (m + count))
     smoothed[np.arange(m), classes] = (m + 1) / (m + count)
     # In units of the largest spread, where beta is of order 1 to 1000 whatever the units of the scores are.

@@ -100,7 +100,9 @@ def decode(scores: ArrayLike) -> Int[np.ndarray, " m"]:
     if array.dtype.kind not in "fiu":
         raise InputError(f"Scores must be real numbers, got dtype {array.dtype}.")
     if np.isnan(array).any():
-        raise InputError(f"Row {int(np.argwhere(np.isnan(array))[0][0])} of the scores contains NaN.")
+        raise InputError(
+            f"Row {int(np.argwhere(np.isnan(array))[0][0])} of the scores contains NaN: check kernel and targets."
+        )
     return np.argmax(array, axis=1)
 
 
@@ -133,10 +135,14 @@ def accuracy(scores: ArrayLike, labels: ArrayLike) -> float:
     predicted = decode(scores)
     classes = class_labels(labels)
     if classes.shape != predicted.shape:
-        raise InputError(f"There are {predicted.shape[0]} rows of scores and {classes.shape[0]} labels.")
+        raise InputError(
+            f"There must be one label for each of {predicted.shape[0]} rows of scores, got {classes.shape[0]}."
+        )
     n_classes = np.asarray(scores).shape[1]
     if int(classes.max()) >= n_classes:
-        raise InputError(f"There are scores for {n_classes} classes, but label {int(classes.max())} occurs.")
+        raise InputError(
+            f"Labels must be below {n_classes}, as there are scores for so many, got {int(classes.max())}."
+        )
     return float(np.mean(predicted == classes))
 
 
@@ -146,7 +152,7 @@ def class_labels(labels: ArrayLike) -> Int[np.ndarray, " n"]:
     if array.ndim != 1:
         raise InputError(f"Labels must have shape (N,), got {array.shape}.")
     if array.size == 0:
-        raise InputError("There are no labels.")
+        raise InputError("There are no labels: at least one is needed.")
     if array.dtype.kind not in "iu":
         raise InputError(f"Labels must be integers 0 .. C - 1, got dtype {array.dtype}: convert them first.")
     if int(array.min()) < 0:

@@ -55,7 +55,9 @@ def max_learning_rate(k_train: ArrayLike | Spectrum, *, momentum: float = 0.0, r
         matrix = checked_gram(k_train)
         largest, shift = _largest(matrix), ridge.absolute(matrix)
     if not largest > 0:
-        raise InputError("The kernel matrix is zero or negative: no learning rate is too large, nothing is learned.")
+        raise InputError(
+            "The kernel matrix is zero or negative: no learning rate is too large, nothing is learned. Check it."
+        )
     return 2 * (1 + momentum) / (largest + shift)
 
 

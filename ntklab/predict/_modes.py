@@ -18,7 +18,7 @@ def time_array(times: ArrayLike) -> Float[np.ndarray, "*t"]:
         )
     array = array.astype(np.float64)
     if array.size == 0:
-        raise InputError("There is no time to predict at: times is empty.")
+        raise InputError("There is no time to predict at: times is empty. Give at least one.")
     if np.isnan(array).any() or (array < 0).any():
         raise InputError(f"Times must be at least 0 (inf is allowed), got {array.min()}.")
     return array

@@ -69,6 +69,24 @@ def _cifar10(settings: dict[str, Any], results: dict[str, Any]) -> str:
     )
 
 
+def _small_data(settings: dict[str, Any], results: dict[str, Any]) -> str:
+    rows = [("training images", "accuracy %", "published %")]
+    for row in results["sizes"]:
+        published = row["published"] or {}
+        theirs = _with_spread(published["accuracy"], published["spread"]) if published else "-"
+        rows.append((str(row["n_train"]), _with_spread(row["mean"], row["spread"]), theirs))
+    head = (
+        f"CNTK-GAP, depth {settings['depth']}, {settings['draws']} class-balanced draws, {settings['n_test']:,} "
+        f"test images, engine {settings['engine']}; {settings['data']}"
+    )
+    sources = sorted({row["published"]["source"] for row in results["sizes"] if row["published"]})
+    return "\n".join([head, "", align(rows), *(f"\npublished: {source}" for source in sources)])
+
+
+def _with_spread(mean: float, spread: float | None) -> str:
+    return f"{mean:.2f}" if spread is None else f"{mean:.2f} +- {spread:.2f}"
+
+
 def _verify(settings: dict[str, Any], results: dict[str, Any]) -> str:
     rows = [("", "check", "found")]
     rows += [("ok" if c["ok"] else "WRONG", c["name"], c["detail"]) for c in results["checks"]]
@@ -118,6 +136,7 @@ _TABLES: dict[str, Callable[[dict[str, Any], dict[str, Any]], str]] = {
     "digits": _digits,
     "cifar10": _cifar10,
     **FINITE,
+    "small-data": _small_data,
     "uci": _uci,
     "verify": _verify,
     "bench-gpu": _bench_gpu,

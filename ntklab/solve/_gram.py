@@ -57,7 +57,7 @@ def checked_gram(gram: ArrayLike) -> Float[np.ndarray, "n n"]:
             f"A kernel matrix must have shape (N, N), got {matrix.shape}. Rows and columns are both training points."
         )
     if matrix.size == 0:
-        raise InputError("The kernel matrix is empty: there is no training point.")
+        raise InputError("The kernel matrix is empty: there is no training point. At least one is needed.")
     if matrix.dtype not in (np.float32, np.float64):
         raise InputError(f"A kernel matrix must be float32 or float64, got {matrix.dtype}: convert it first.")
     _require_symmetric(matrix)

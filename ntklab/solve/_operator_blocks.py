@@ -78,7 +78,9 @@ class BlockOperator:
         if first.dtype not in (np.float32, np.float64):
             raise InputError(f"Blocks of a kernel matrix must be float32 or float64, got {first.dtype}: convert them.")
         if not np.isfinite(first).all():
-            raise InputError("The first block of the kernel matrix has NaN or infinite entries.")
+            raise InputError(
+                "The first block of the kernel matrix has NaN or infinite entries: check inputs and kernel."
+            )
         worst, scale = float(np.abs(first - first.T).max()), float(np.abs(first.diagonal()).mean())
         if worst > symmetry_tolerance(first.dtype) * scale:
             raise InputError(
@@ -258,7 +260,7 @@ class BlockOperator:
         if not np.isfinite(product).all():
             raise SolveError(
                 f"The product with rows {rows.start}:{rows.stop} and columns {columns.start}:{columns.stop} of the "
-                "kernel matrix is not finite: that block has NaN or infinite entries, or the vectors overflow."
+                "kernel matrix is not finite: check that block for NaN and infinite entries; or the vectors overflow."
             )
         return product
 

@@ -155,7 +155,9 @@ def conjugate_gradients(
     # The scale of a ridge is the mean diagonal, which a 1 x 1 matrix carries as well.
     shift = ridge.absolute([[float(np.mean(k.diagonal()))]])
     if preconditioner is not None and preconditioner.factor.shape[0] != n:
-        raise InputError(f"The preconditioner is of {preconditioner.factor.shape[0]} points, the operator of {n}.")
+        raise InputError(
+            f"The preconditioner is of {preconditioner.factor.shape[0]} points, the operator of {n}: make it anew."
+        )
     inverse = np.copy if preconditioner is None else preconditioner.inverse(shift)
     system = System(k, shift, b, np.linalg.norm(b, axis=0), inverse, tolerance, np.dtype(products))
     manifest = {
@@ -247,7 +249,7 @@ def _check_writable(path: Path) -> None:
         draft.touch()
         draft.unlink()
     except OSError as error:
-        raise InputError(f"The checkpoint {path} cannot be written: {error}.") from None
+        raise InputError(f"The checkpoint {path} cannot be written: {error}. Name another place.") from None
 
 
 def _too_long(state: State, system: System, limit: int, path: Path | None) -> str:

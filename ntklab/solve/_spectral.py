@@ -204,7 +204,9 @@ def eigendecompose(gram: ArrayLike, *, overwrite: bool = False) -> Spectrum:
         # "evr" needs O(N) workspace; "evd" needs 2 N^2 counted in 32 bits, so it stops at N = 32,766.
         values, vectors = scipy.linalg.eigh(work, lower=lower, overwrite_a=True, check_finite=False, driver="evr")
     except scipy.linalg.LinAlgError as error:
-        raise SolveError(f"The eigendecomposition of the {n} x {n} kernel matrix failed: {error}") from error
+        raise SolveError(
+            f"The eigendecomposition of the {n} x {n} kernel matrix failed: {error}. Check its entries."
+        ) from error
     smallest, largest = float(values[0]), float(np.abs(values).max())
     zero = n * float(np.finfo(np.float64).eps) * largest
     rounding = max(zero, float(np.finfo(dtype).eps) * float(scipy.linalg.norm(values)))

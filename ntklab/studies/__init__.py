@@ -14,5 +14,6 @@ from ntklab.studies._lazy import lazy as lazy
 from ntklab.studies._published import Published as Published
 from ntklab.studies._published import published_cifar10 as published_cifar10
 from ntklab.studies._published import published_cnn as published_cnn
+from ntklab.studies._small_data import small_data as small_data
 from ntklab.studies._uci import uci as uci
 from ntklab.studies._verify import verify as verify

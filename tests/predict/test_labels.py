@@ -98,7 +98,7 @@ def test_scores_without_a_largest_entry_are_refused(scores, message):
 
 
 @pytest.mark.parametrize(
-    ("labels", "message"), [([0, 1, 1], "2 rows of scores and 3 labels"), ([0, 2], "label 2 occurs")]
+    ("labels", "message"), [([0, 1, 1], "for each of 2 rows of scores, got 3"), ([0, 2], "must be below 2")]
 )
 def test_labels_that_do_not_fit_the_scores_are_refused(labels, message):
     with pytest.raises(InputError, match=message):

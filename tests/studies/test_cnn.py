@@ -58,7 +58,7 @@ def test_where_every_rate_diverges_the_error_says_what_to_do(colours, monkeypatc
         raise SolveError("left the finite numbers")
 
     monkeypatch.setattr("ntklab.finite.train_sgd", diverges)
-    with pytest.raises(SolveError, match="Every rate of 0.9 .* Take smaller ones"):
+    with pytest.raises(SolveError, match=r"Every rate of 0\.9 .* Take smaller ones"):
         cnn(colours, poolings=("none",), channels=(2,), rates=(0.9,), n_train=10, n_test=2, trials=1, progress=False)
 
 

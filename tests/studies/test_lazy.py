@@ -11,8 +11,8 @@ from ntklab.studies import lazy
 def test_the_kernel_moves_less_the_larger_the_output_and_training_becomes_linear(tmp_path):
     record = lazy(alphas=(0.5, 4.0, 32.0), width=64, seeds=2, n_train=5, n_test=10, store=tmp_path, progress=False)
     found = {name: np.mean(record.results[name], axis=1) for name in ("kernel_moved", "from_linear", "residual")}
-    # theory: eight times the scale, an eighth of the way; with 64 units and 5 inputs few kinks of ReLU are passed at all,
-    # and each makes a step, so that one network may move less
+    # theory: eight times the scale, an eighth of the way; in few units and inputs hardly a kink of ReLU is passed at
+    # the end, each of which is a step, so that one network may move less
     assert found["kernel_moved"][1] > 4.0 * found["kernel_moved"][2]
     assert found["kernel_moved"][2] < 0.02
     assert found["kernel_moved"][0] > 0.2  # rich: the kernel is another one

@@ -13,6 +13,7 @@ from ntklab.studies import published_cifar10, published_cnn
         (6, "none", 2_000, 43.43, "CNTK-V-2K"),
         (21, "gap", 2_000, 52.22, "CNTK-GAP-2K"),
         (11, "gap", 320, 36.44, "CNTK, 11 layers"),
+        (14, "gap", 10, 15.33, "CNTK, 14 layers"),
     ],
 )
 def test_numbers_are_those_of_the_tables(depth, pooling, n_train, accuracy, name):
