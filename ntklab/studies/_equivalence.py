@@ -34,8 +34,8 @@ class _Setup(NamedTuple):
 _BLOCKS = (Residual(Relu(), Dense(W_std=zoo.HE)),) * 2
 _SETUPS: dict[Case, _Setup] = {
     "fc": _Setup(zoo.fc(3), (64, 128, 256, 512, 1024, 2048), (64, 128, 256, 512, 1024)),
-    "cnn": _Setup(zoo.cntk(3, "none"), (16, 32, 64, 128, 256, 512), (4, 8, 16, 32, 64)),
-    "gap": _Setup(zoo.cntk(3, "gap"), (16, 32, 64, 128, 256, 512), (4, 8, 16, 32, 64)),
+    "cnn": _Setup(zoo.cntk(3, "none"), (16, 32, 64, 128, 256, 512), (4, 8, 16, 32)),
+    "gap": _Setup(zoo.cntk(3, "gap"), (16, 32, 64, 128, 256, 512), (4, 8, 16, 32)),
     "residual": _Setup(
         Serial(Flatten(), Dense(), *_BLOCKS, Relu(), Dense(W_std=zoo.HE)),
         (64, 128, 256, 512, 1024, 2048),
