@@ -46,7 +46,7 @@ def equivalence(
 
 
 @click.command()
-@click.option("--alphas", help="Scales of the output, increasing, such as 0.5,2,8.  [default: 1/8 to 64]")
+@click.option("--alphas", help="Scales of the output, increasing, such as 0.5,2,8.  [default: 1/8 to 16]")
 @click.option("--width", default=256, show_default=True)
 @click.option("--seeds", default=4, show_default=True, help="Random networks per scale.")
 @_STORE

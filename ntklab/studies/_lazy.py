@@ -21,7 +21,7 @@ from ntklab.spec import zoo
 from ntklab.studies._equivalence import odd_digits
 from ntklab.studies._kept import kept
 
-ALPHAS = tuple(2.0**k for k in range(-3, 7))
+ALPHAS = tuple(2.0**k for k in range(-3, 5))
 
 
 def lazy(
@@ -53,7 +53,7 @@ def lazy(
     Parameters
     ----------
     alphas : sequence of float
-        At least two; by default from 1/8 to 64.
+        At least two; by default from 1/8 to 16.
     width, seeds : int
         Of the hidden layers; random networks per scale.
     store : path, optional
