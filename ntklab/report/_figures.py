@@ -13,6 +13,7 @@ import numpy as np
 
 from ntklab._core import Record
 from ntklab.errors import InputError
+from ntklab.report._finite_figures import FINITE
 
 Painter = Callable[[Record, matplotlib.figure.Figure], None]
 
@@ -79,29 +80,6 @@ def _accuracies(record: Record, figure: matplotlib.figure.Figure) -> None:
     settings = record.settings
     axes.set_xlabel(f"test accuracy, {settings['n_train']} training and {settings['n_test']} test images")
     axes.set_title(settings["data"], fontsize=9, wrap=True)
-
-
-def _equivalence(record: Record, figure: matplotlib.figure.Figure) -> None:
-    left, right = figure.subplots(1, 2)
-    results = record.results
-    widths, distances = np.asarray(results["widths"]), np.asarray(results["kernel_distance"])
-    rms = np.sqrt(np.mean(np.square(distances), axis=1))
-    left.loglog(np.repeat(widths, distances.shape[1]), distances.ravel(), ".", color="#a0b8d0", label="one network")
-    left.loglog(widths, rms, "o-", color="#204870", label="root mean square")
-    left.loglog(widths, rms[0] * (widths / widths[0]) ** -0.5, "k--", label="slope -1/2")
-    left.set_title(f"NTK at initialisation: slope {results['slope']:.2f} +- {results['slope_standard_error']:.2f}")
-    _ticks(left, results["widths"])
-    left.set_xlabel("width")
-    left.set_ylabel("relative distance from the closed form")
-    left.legend()
-    gaps = np.sqrt(np.mean(np.square(results["training_distance"]), axis=1))
-    for t, column in zip(results["times"], gaps.T, strict=True):
-        right.loglog(results["training_widths"], column, "o-", label=f"t = {t:.3g}")
-    right.set_title("trained by gradient flow to time t")
-    _ticks(right, results["training_widths"])
-    right.set_xlabel("width")
-    right.set_ylabel("distance at test points (targets +-1)")
-    right.legend()
 
 
 def _ticks(axes: Any, values: Sequence[int]) -> None:
@@ -179,7 +157,7 @@ def _speeds(record: Record, figure: matplotlib.figure.Figure) -> None:
 _FIGURES: dict[str, Painter] = {
     "digits": _accuracies,
     "cifar10": _accuracies,
-    "equivalence": _equivalence,
+    **FINITE,
     "small-data": _small_data,
     "engines-cpu": _speeds,
     "bench-gpu": _speeds,

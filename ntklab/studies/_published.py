@@ -25,6 +25,10 @@ _2K = {
     "none": {3: 40.94, 4: 42.54, 6: 43.43, 11: 43.42, 21: 42.53},
     "gap": {3: 49.71, 4: 51.06, 6: 51.73, 11: 51.92, 21: 52.22},
 }
+_CNN = {
+    "none": {3: 59.97, 4: 60.20, 6: 64.11, 11: 69.48, 21: 75.57},
+    "gap": {3: 63.81, 4: 80.93, 6: 83.75, 11: 82.92, 21: 83.30},
+}
 _SMALL = "Arora et al. 2019b (arXiv 1910.01663), small-data CIFAR-10, mean over random class-balanced subsets"
 _CNTK = {
     5: {10: 15.08, 20: 18.03, 40: 20.83, 80: 24.82, 160: 29.63, 320: 35.26, 640: 41.24},
@@ -51,3 +55,10 @@ def published_cifar10(depth: int, pooling: Pooling, n_train: int) -> Published |
         spread = _SPREAD_14[n_train] if depth == 14 else None
         return Published(_CNTK[depth][n_train], f"CNTK, {depth} layers", _SMALL, spread)
     return None
+
+
+def published_cnn(depth: int, pooling: Pooling) -> Published | None:
+    """Return the published accuracy of the finite network, 1,024 channels and all 50,000 images, or None."""
+    if depth not in _CNN[pooling]:
+        return None
+    return Published(_CNN[pooling][depth], "CNN-GAP" if pooling == "gap" else "CNN-V", _TABLE_1)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ntklab.studies import published_cifar10
+from ntklab.studies import published_cifar10, published_cnn
 
 
 @pytest.mark.parametrize(
@@ -26,3 +26,9 @@ def test_numbers_are_those_of_the_tables(depth, pooling, n_train, accuracy, name
 @pytest.mark.parametrize(("depth", "pooling", "n_train"), [(5, "gap", 50_000), (6, "gap", 320), (11, "gap", 100)])
 def test_where_nothing_is_published_nothing_is_claimed(depth, pooling, n_train):
     assert published_cifar10(depth, pooling, n_train) is None
+
+
+def test_finite_networks_have_their_own_column():
+    assert published_cnn(4, "gap").accuracy == 80.93
+    assert published_cnn(21, "none").name == "CNN-V"
+    assert published_cnn(5, "gap") is None
