@@ -467,3 +467,120 @@ def outputs_of_a_residual_network(nt):
     net = stax.serial(stax.FanOut(2), stax.parallel(body, stax.Identity()), stax.FanInSum(), stax.LayerNorm())
     shape, params = net[0](jax.random.PRNGKey(1), (-1, 5))
     return {"shape": shape, "outputs": net[1](filled(params), vectors()[0])}
+
+
+def ragged(constant):
+    """Sequences of different lengths, filled up."""
+    x1, x2 = (np.array(data(n, 5, 3, seed=n)) for n in (3, 2))
+    for x, lengths in ((x1, (2, 5, 3)), (x2, (4, 1))):
+        for row, length in zip(x, lengths, strict=True):
+            row[length:] = constant
+    return jnp.asarray(x1), jnp.asarray(x2)
+
+
+def masked_readout(nt):
+    """A network of sequences that looks at all steps there are."""
+    stax = nt.stax
+    attention = stax.GlobalSelfAttention(8, 8, 8, 2, W_key_std=1.5, W_value_std=1.1, b_std=0.2)
+    layers = stax.Conv(8, (3,), padding="SAME", b_std=0.3), stax.Relu(), attention, stax.Relu()
+    return stax.serial(*layers, stax.GlobalAvgPool(), stax.Dense(1, 1.2, 0.4))
+
+
+def graphs(seed, n):
+    """Nodes of graphs, and an adjacency matrix for each."""
+    A = np.random.default_rng(seed).random((n, 4, 4)) < 0.5
+    return data(n, 4, 3, seed=seed), jnp.asarray(A, np.float64)
+
+
+def graph_network(nt, **options):
+    stax = nt.stax
+    aggregate = stax.Aggregate(1, **options)
+    layers = aggregate, stax.Dense(8, 1.2, 0.3), stax.Relu(), aggregate, stax.Dense(8, b_std=0.1), stax.Relu()
+    return stax.serial(*layers, stax.GlobalSumPool(), stax.Dense(2))
+
+
+@program
+def aggregate_in_graphs_of_their_own(nt):
+    (x1, A1), (x2, A2) = graphs(0, 3), graphs(1, 2)
+    return both(graph_network(nt)[2], x1, x2, pattern=(A1, A2))
+
+
+@program
+def aggregate_in_sparse_graphs_of_their_own(nt):
+    (x1, _), (x2, _) = graphs(0, 2), graphs(1, 1)
+    E1, E2 = jnp.asarray([[[0, 1], [1, 2], [2, 3]], [[3, 0], [0, 1], [-1, -1]]]), jnp.asarray([[[1, 0], [2, 0]]])
+    return both(graph_network(nt, implementation="SPARSE")[2], x1, x2, pattern=(E1, E2))
+
+
+@program
+def aggregate_in_finite_networks(nt):
+    init_fn, apply_fn, _ = graph_network(nt)
+    x, A = graphs(0, 3)
+    params = filled(init_fn(jax.random.PRNGKey(0), x.shape)[1])
+    return {"outputs": apply_fn(params, x, pattern=A)}
+
+
+@program
+def aggregate_with_masks(nt):
+    (x1, A1), (x2, A2) = graphs(0, 3), graphs(1, 2)
+    x1, x2 = x1.at[0, 2:].set(5.0).at[2, 3].set(5.0), x2.at[1, 1:].set(5.0)
+    network = nt.stax.serial(nt.stax.Dense(4, b_std=0.2), graph_network(nt))
+    return both(network[2], x1, x2, pattern=(A1, A2), mask_constant=5.0)
+
+
+@program
+def masks_of_sequences(nt):
+    return both(masked_readout(nt)[2], *ragged(10.0), mask_constant=10.0)
+
+
+@program
+def masks_by_nan(nt):
+    return both(masked_readout(nt)[2], *ragged(np.nan), mask_constant=np.nan)
+
+
+@program
+def masks_of_one_set(nt):
+    kernel_fn, (x, _) = masked_readout(nt)[2], ragged(10.0)
+    return {"nngp": kernel_fn(x, None, "nngp", mask_constant=10.0)[np.tril_indices(3, -1)]}
+
+
+@program
+def masks_through_strides_and_flatten(nt):
+    stax, (x1, x2) = nt.stax, images(6, 6, 2)
+    x1, x2 = x1.at[0, 4:].set(0.1).at[1, 2, 3].set(0.1), x2.at[:, :, 3:].set(0.1)
+    layers = stax.Conv(8, (3, 3), (2, 2), "SAME", b_std=0.3), stax.LayerNorm((1, 2, 3)), stax.Erf()
+    layers = *layers, stax.AvgPool((2, 2), padding="VALID"), stax.Dense(8), stax.Relu(), stax.Flatten(), stax.Dense(1)
+    return both(stax.serial(*layers)[2], x1, x2, mask_constant=0.1)
+
+
+@program
+def masks_of_branches(nt):
+    stax, (x1, x2) = nt.stax, ragged(-1.0)
+    branch = stax.serial(stax.Relu(), stax.Dense(8, b_std=0.1))
+    block = stax.serial(stax.FanOut(2), stax.parallel(branch, stax.Identity()), stax.FanInSum())
+    layers = stax.Dense(8, b_std=0.2), block, stax.Cos(), stax.Dense(8), stax.GlobalSumPool(), stax.Dense(1, b_std=0.5)
+    return both(stax.serial(*layers)[2], x1, x2, mask_constant=-1.0)
+
+
+@program
+def masks_in_finite_networks(nt):
+    stax = nt.stax
+    network = stax.serial(stax.Dense(6, b_std=0.2), stax.Relu(), stax.GlobalAvgPool(), stax.Dense(2, b_std=0.3))
+    return masked_outputs(nt, network)
+
+
+@program
+def masks_in_finite_branches(nt):
+    stax = nt.stax
+    branches = stax.parallel(stax.Conv(5, (3,), padding="SAME", b_std=0.1), stax.Dense(5))
+    return masked_outputs(nt, stax.serial(stax.FanOut(2), branches, stax.FanInSum(), stax.Cos(), stax.Dense(2)))
+
+
+def masked_outputs(nt, network):
+    """Outputs and an empirical kernel, with zeros for what is absent."""
+    init_fn, apply_fn, _ = network
+    (x1, x2), apply_fn = ragged(7.0), nt.stax.unmask_fn(apply_fn)
+    params = filled(init_fn(jax.random.PRNGKey(0), x1.shape)[1])
+    ntk_fn = nt.empirical_ntk_fn(apply_fn, trace_axes=(), vmap_axes=None)
+    ntk = ntk_fn(x1, x2, params, mask_constant=7.0)
+    return {"outputs": apply_fn(params, x1, mask_constant=7.0), "ntk": ntk}

@@ -3,34 +3,32 @@
     python benchmarks/empirical.py [--rounds 3]
 
 Each network and method runs in a process of its own, one after the other: the first call compiles, then the median of
-some more; peak memory is that of the process less what it had before. Errors are those of float32 against the
-Jacobian contraction in float64, on two inputs. Writes benchmarks/results/empirical.json and the table of
-docs/guides/any-model.md. About five minutes.
+some more; memory is how far a later call, and apart the first, raised the highest resident size. Errors are those of
+float32 against the Jacobian contraction in float64, on two inputs. Writes benchmarks/results/empirical.json; then run
+benchmarks/tables.py. About five minutes.
 """
 
 from __future__ import annotations
 
 import json
-import resource
 import statistics
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
 import jax
 import numpy as np
+from memory import measured  # the script beside this one
 
 from ntklab._core import Record
 from ntklab.finite import MethodName, empirical_ntk, network, ntk_costs
 from ntklab.spec import AvgPool, Conv, Dense, GlobalAvgPool, Layer, Relu, Residual, Serial, zoo
 
 ROOT = Path(__file__).parents[1]
-GUIDE, OUT = ROOT / "docs" / "guides" / "any-model.md", ROOT / "benchmarks" / "results" / "empirical.json"
+OUT = ROOT / "benchmarks" / "results" / "empirical.json"
 CHECKED = 2
-START, END = "<!-- records: made by benchmarks/empirical.py -->\n", "<!-- /records -->"
 
 
 class Case(NamedTuple):
@@ -87,15 +85,8 @@ def measure(name: str, method: MethodName, rounds: int) -> dict[str, Any]:
     # The best for the other two: no derivative is taken twice. One output at a time, as all would not fit.
     blocks: Any = {} if method == "structured" else {"batch": case.inputs, "output_batch": 1}
     costs = ntk_costs(net, params, x, **blocks)
-    jax.block_until_ready(jax.jit(net.apply)(params, x[:1]))
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    seconds = []
-    kernel = np.empty(0)
-    for _ in range(rounds + 1):
-        start = time.perf_counter()
-        kernel = empirical_ntk(net, params, x, method=method, **blocks)
-        seconds.append(time.perf_counter() - start)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    calls = [measured(lambda: empirical_ntk(net, params, x, method=method, **blocks)) for _ in range(rounds + 1)]
+    kernel, seconds = calls[-1][0], [call[1] for call in calls]
     with jax.enable_x64(True):
         exact = network(case.spec, case.shape, width=case.width, outputs=case.outputs, dtype="float64")
         wide = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), params)
@@ -104,29 +95,15 @@ def measure(name: str, method: MethodName, rounds: int) -> dict[str, Any]:
         "seconds": statistics.median(seconds[1:]),
         "spread": max(seconds[1:]) - min(seconds[1:]),
         "first": seconds[0],
-        "peak_mb": peak / 1024,
+        "peak_mb": max(peak for _, _, peak in calls[1:]) / 2**20,
+        "first_peak_mb": calls[0][2] / 2**20,
         "stated_mb": costs.bytes[method] / 2**20,
         "operations": costs.operations[method],
         "chosen": ntk_costs(net, params, x).best,
         "parameters": net.num_trainable,
+        "inputs": case.inputs,
         "error": float(np.abs(kernel[:CHECKED, :CHECKED] - truth).max() / np.abs(truth).max()),
     }
-
-
-def table(results: dict[str, Any]) -> str:
-    """Return the guide's table."""
-    lines = [
-        "| network | inputs | method | s | operations | MB at most | stated | error |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
-    for name, methods in results.items():
-        for method, row in methods.items():
-            star = " (auto)" if row["chosen"] == method else ""
-            lines.append(
-                f"| {name} | {CASES[name].inputs} | {method}{star} | {row['seconds']:.3g} | {row['operations']:.1e} | "
-                f"{row['peak_mb']:,.0f} | {row['stated_mb']:,.0f} | {row['error']:.0e} |"
-            )
-    return "\n".join(lines) + "\n"
 
 
 @click.command()
@@ -145,12 +122,9 @@ def main(rounds: int, only: str | None, worker: tuple[str, Any] | None) -> None:
             done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
             results.setdefault(name, {})[method] = json.loads(done.stdout.splitlines()[-1])
             print(name, method, results[name][method], flush=True)
-    print(table(results))
     if only is None:
         settings = {"rounds": rounds, "dtype": "float32", "outputs": "mean"}
         Record.make("empirical", settings, results).save(OUT)
-        head, rest = GUIDE.read_text(encoding="utf-8").split(START)
-        GUIDE.write_text(head + START + table(results) + END + rest.split(END, 1)[1], encoding="utf-8")
 
 
 if __name__ == "__main__":

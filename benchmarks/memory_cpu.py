@@ -16,7 +16,7 @@ import click
 import jax
 import numpy as np
 from agreement import ROOT
-from store import resident
+from memory import resident
 
 from ntklab import compile
 from ntklab._core import Record

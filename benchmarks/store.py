@@ -19,6 +19,7 @@ from pathlib import Path
 
 import click
 import numpy as np
+from memory import resident  # the script beside this one
 
 import ntklab
 from ntklab._core import Record
@@ -98,12 +99,6 @@ def measure(kfn: ntklab.KernelFn, x: np.ndarray, place: Path | None) -> dict[str
     else:
         ntklab.gram(kfn, x, tile=grid.tile, store=place, progress=False)
     return {"seconds": time.perf_counter() - started, "peak_bytes": resident("VmHWM") - before}
-
-
-def resident(field: str) -> int:
-    """Return a size of this process in bytes; Linux."""
-    lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-    return int(lines[field].split()[0]) * 1024
 
 
 def textbook(x: np.ndarray, y: np.ndarray, depth: int) -> np.ndarray:

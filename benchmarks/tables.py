@@ -112,6 +112,46 @@ def solvers(results: Path) -> str:
     return "\n".join(lines) + "\n"
 
 
+def empirical(results: Path) -> str:
+    """Return the tables of docs/guides/any-model.md."""
+    record = Record.load(results / "empirical-rivals.json")
+    s = record.settings
+    lines = [
+        "| function | way | s | s, forward | times our best | MB | MB, first call | error | float64, from ours |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for case, ways in record.results["cases"].items():
+        best = min(row["seconds"] for name, row in ways.items() if name.startswith("ntklab"))
+        for name, row in ways.items():
+            head = f"| {case}, {s['inputs'][case]} inputs | {name} |"
+            if "error" in row:
+                lines.append(f"{head} fails: `{row['error']}` | | | | | | |")
+                continue
+            cells = (
+                f"{row['seconds']:.3g}", f"{row['forward_seconds']:.2g}", f"{row['seconds'] / best:.3g}",
+                f"{row['peak'] / 2**20:,.0f}", f"{row['first_call_peak'] / 2**20:,.0f}", f"{row['error_float32']:.0e}",
+                f"{row['difference_float64']:.0e}",
+            )  # fmt: skip
+            lines.append(f"{head} {' | '.join(cells)} |")
+    for what in s["left_out"]:
+        lines += ["", f"Left out: {what}."]
+    lines += [
+        "",
+        f"{_machine(record)}, on one of them. Our three ways and what `ntk_costs` says of them:",
+        "",
+        "| network | inputs | method | s | operations | MB | MB, first call | stated | error |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for name, methods in Record.load(results / "empirical.json").results.items():
+        for method, row in methods.items():
+            star = " (auto)" if row["chosen"] == method else ""
+            lines.append(
+                f"| {name} | {row['inputs']} | {method}{star} | {row['seconds']:.3g} | {row['operations']:.1e} | "
+                f"{row['peak_mb']:,.0f} | {row['first_peak_mb']:,.0f} | {row['stated_mb']:,.0f} | {row['error']:.0e} |"
+            )
+    return "\n".join(lines) + "\n"
+
+
 def overview(results: Path) -> str:
     """Return the tables of docs/benchmarks.md: published numbers beside ours, UCI, and what every record answers."""
     uci = Record.load(results / "uci.json")
@@ -143,7 +183,13 @@ def _machine(record: Record) -> str:
     return f"{environment['cores']} cores, jax {environment['packages']['jax']}, {record.settings['rounds']} rounds"
 
 
-PAGES = {"README.md": readme, "docs/engines.md": engines, "docs/solvers.md": solvers, "docs/benchmarks.md": overview}
+PAGES = {
+    "README.md": readme,
+    "docs/engines.md": engines,
+    "docs/guides/any-model.md": empirical,
+    "docs/solvers.md": solvers,
+    "docs/benchmarks.md": overview,
+}
 
 
 def update(text: str, tables: str) -> str:

@@ -10,8 +10,10 @@ import click
 
 from ntklab import __version__, report, studies
 from ntklab._core import Record, precision_for
+from ntklab.cli._finite import cnn, equivalence, lazy
 from ntklab.cli._gram import gram
-from ntklab.errors import NtklabError
+from ntklab.cli._output import numbers, output_options, show
+from ntklab.errors import InputError, NtklabError
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -20,16 +22,8 @@ def app() -> None:
     """Exact kernels of infinitely wide neural networks, and what follows from them."""
 
 
-app.add_command(gram)
-
-
-def _output_options(command: Any) -> Any:
-    for option in (
-        click.option("--png", type=click.Path(dir_okay=False, path_type=Path), help="Draw the figure into this file."),
-        click.option("--json", "json_", type=click.Path(dir_okay=False, path_type=Path), help="Write the record here."),
-    ):
-        command = option(command)
-    return command
+for command in (gram, equivalence, lazy):
+    app.add_command(command)
 
 
 @app.group()
@@ -42,10 +36,10 @@ def reproduce() -> None:
 @click.option("--test", default=297, show_default=True, help="Test images.")
 @click.option("--seed", default=0, show_default=True)
 @click.option("--engine", default="auto", show_default=True)
-@_output_options
+@output_options
 def digits(train: int, test: int, seed: int, engine: str, json_: Path | None, png: Path | None) -> None:
     """Three kernels on scikit-learn's 8 x 8 digits: about a minute, nothing to download."""
-    _show(studies.digits(n_train=train, n_test=test, seed=seed, engine=engine), json_, png)
+    show(studies.digits(n_train=train, n_test=test, seed=seed, engine=engine), json_, png)
 
 
 @reproduce.command()
@@ -60,7 +54,7 @@ def digits(train: int, test: int, seed: int, engine: str, json_: Path | None, pn
 @click.option("--dtype", default="float32", show_default=True, type=click.Choice(["float32", "float64"]))
 @click.option("--engine", default="auto", show_default=True)
 @click.option("--save", type=click.Path(dir_okay=False, path_type=Path), help="Keep the last draw's Grams (.npz).")
-@_output_options
+@output_options
 def cifar10(
     data: Path,
     depth: int,
@@ -91,7 +85,39 @@ def cifar10(
             engine=engine,
             save=save,
         )
-    _show(record, json_, png)
+    show(record, json_, png)
+
+
+@reproduce.command("small-data")
+@click.option("--data", required=True, type=click.Path(path_type=Path), help="Directory with the CIFAR-10 files.")
+@click.option("--depth", default=14, show_default=True, help="Weight layers.")
+@click.option("--sizes", default="10,20,40,80,160,320", show_default=True, help="Numbers of training images.")
+@click.option("--draws", default=20, show_default=True, help="Class-balanced draws, with seeds counting up.")
+@click.option("--test", type=int, help="Test images, from the first.  [default: all]")
+@click.option("--seed", default=0, show_default=True, help="Seed of the first draw.")
+@click.option("--engine", default="auto", show_default=True)
+@click.option(
+    "--store", type=click.Path(file_okay=False, path_type=Path), help="Keep each draw's record; resume there."
+)
+@output_options
+def small_data(
+    data: Path,
+    depth: int,
+    sizes: str,
+    draws: int,
+    test: int | None,
+    seed: int,
+    engine: str,
+    store: Path | None,
+    json_: Path | None,
+    png: Path | None,
+) -> None:
+    """CIFAR-10 from few images: CNTK-GAP's learning curve (Arora et al. 2019b)."""
+    few = numbers(int, sizes) or ()
+    record = studies.small_data(
+        data, depth=depth, sizes=few, draws=draws, n_test=test, seed=seed, engine=engine, store=store
+    )
+    show(record, json_, png)
 
 
 @reproduce.command()
@@ -100,7 +126,7 @@ def cifar10(
 @click.option("--sets", help="Names of sets, such as lenses,ecoli.  [default: all that the paper takes]")
 @click.option("--largest", default=5000, show_default=True, help="Sets of at most so many points.")
 @click.option("--store", type=click.Path(file_okay=False, path_type=Path), help="Keep each set's record; resume there.")
-@_output_options
+@output_options
 def uci(
     data: Path,
     methods: Any,
@@ -112,34 +138,32 @@ def uci(
 ) -> None:
     """NTK classifiers on UCI sets by the procedure of Arora et al. 2019b."""
     names = sets.split(",") if sets else None
-    _show(studies.uci(data, methods=methods.split(","), names=names, largest=largest, store=store), json_, png)
+    show(studies.uci(data, methods=methods.split(","), names=names, largest=largest, store=store), json_, png)
 
 
-@app.command()
-@click.option("--case", default="fc", show_default=True, type=click.Choice(["fc", "cnn"]))
-@click.option("--widths", help="Widths for the kernel, such as 64,128,256.")
-@click.option("--training-widths", help="Widths for training.")
-@click.option("--seeds", default=32, show_default=True, help="Random networks per width for the kernel.")
-@click.option("--training-seeds", default=4, show_default=True, help="Random networks per width for training.")
-@_output_options
-def equivalence(
-    case: Any,
-    widths: str | None,
-    training_widths: str | None,
-    seeds: int,
-    training_seeds: int,
-    json_: Path | None,
-    png: Path | None,
-) -> None:
-    """Finite networks against their infinite-width limit: kernel and training."""
-    record = studies.equivalence(
-        case,
-        widths=_sizes(widths),
-        training_widths=_sizes(training_widths),
-        seeds=seeds,
-        training_seeds=training_seeds,
-    )
-    _show(record, json_, png)
+reproduce.add_command(cnn)
+
+
+@app.command("report")
+@click.argument("records", nargs=-1, required=True, type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--html", default="report.html", show_default=True, type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--png", type=click.Path(file_okay=False, path_type=Path), help="Put the figures here, too.")
+def report_(records: tuple[Path, ...], html: Path, png: Path | None) -> None:
+    """One HTML page from RECORDs of any kind: tables, figures, published numbers. Computes nothing."""
+    named = {path.stem: Record.load(path) for path in records}
+    if len(named) < len(records):
+        raise InputError("Two records have the same file name: rename one, as the page names them by it.")
+    written = {html: report.page(named).encode()}
+    if png is not None:
+        images = {
+            f"{name}-{what}": image for name, record in named.items() for what, image in report.figures(record).items()
+        }
+        images |= {name.replace(", ", "-").replace(" ", "-"): image for name, image in report.curves(named).items()}
+        written |= {png / f"{name}.png": image for name, image in images.items()}
+    for path, content in written.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        click.echo(path)
 
 
 @app.group()
@@ -152,7 +176,7 @@ def bench() -> None:
 @click.option("--json", "json_", type=click.Path(dir_okay=False, path_type=Path), help="Write the record here.")
 def gpu(minutes: float, json_: Path | None) -> None:
     """Every engine on this machine's GPU: time, error, and hours for all of CIFAR-10."""
-    _show(studies.bench_gpu(minutes=minutes), json_, None)
+    show(studies.bench_gpu(minutes=minutes), json_, None)
 
 
 @app.command()
@@ -160,31 +184,9 @@ def gpu(minutes: float, json_: Path | None) -> None:
 def verify(json_: Path | None) -> None:
     """Check that this machine and its JAX compute right values; exit status 1 if not."""
     record = studies.verify()
-    _show(record, json_, None)
+    show(record, json_, None)
     if not record.results["ok"]:
         sys.exit(1)
-
-
-def _sizes(text: str | None) -> tuple[int, ...] | None:
-    if text is None:
-        return None
-    try:
-        sizes = tuple(int(word) for word in text.split(","))
-    except ValueError:
-        sizes = ()
-    if not sizes or min(sizes) < 1:
-        raise click.BadParameter(f"expected positive integers separated by commas, got {text!r}")
-    return sizes
-
-
-def _show(record: Record, json_: Path | None, png: Path | None) -> None:
-    click.echo(report.table(record))
-    if json_ is not None:
-        record.save(json_)
-        click.echo(f"record: {json_}", err=True)
-    if png is not None:
-        report.draw(record, png)
-        click.echo(f"figure: {png}", err=True)
 
 
 def main() -> None:

@@ -9,6 +9,9 @@ from ntklab.data._cifar import CifarKind as CifarKind
 from ntklab.data._cifar import load_cifar10 as load_cifar10
 from ntklab.data._digits import load_digits as load_digits
 from ntklab.data._images import ImageData as ImageData
+from ntklab.data._pack import pack_graphs as pack_graphs
+from ntklab.data._pack import pack_inputs as pack_inputs
+from ntklab.data._pack import pack_ragged as pack_ragged
 from ntklab.data._preprocess import Standardiser as Standardiser
 from ntklab.data._preprocess import flatten_images as flatten_images
 from ntklab.data._preprocess import standardise as standardise

@@ -27,7 +27,7 @@ class Reference(Engine):
 
     def supports(self, plan: Plan, device: Any, dtype: np.dtype) -> Support:
         """Accept every plan that has rules."""
-        unruled = [op for op in plan.ops[1:] if op.kind not in RULES]
+        unruled = [op for op in plan.ops if op.kind not in {"input", *RULES}]
         if unruled:
             return Support(False, f"{unruled[0].label} ({unruled[0].kind}) has no rule")
         return Support(True, "runs every plan on every device")

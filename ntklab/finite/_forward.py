@@ -10,11 +10,26 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from ntklab.errors import SpecError
 from ntklab.finite._activations import PHI
 from ntklab.finite._linear import LINEAR, Finite
+from ntklab.finite._masks import OF_PRESENT, Aside, mask_after, read_mask, sum_of_neighbours, zeroed
 from ntklab.finite._positions import POSITIONS
 from ntklab.finite._sequences import SEQUENCES
-from ntklab.spec import Branching, Chain, Concat, Layer, Parallel, Product, Residual, join
+from ntklab.spec import (
+    Branching,
+    Chain,
+    Concat,
+    Graph,
+    Layer,
+    Mask,
+    Neighbours,
+    Parallel,
+    Part,
+    Product,
+    Residual,
+    join,
+)
 
 Weights = Mapping[str, Mapping[str, Array]]
 """Path of a weight layer in the network -> its ``"W"`` and, if it has a bias, ``"b"``."""
@@ -46,7 +61,7 @@ LAYERS: dict[type[Layer], Finite] = {
     Product: Finite(_product),
     Residual: Finite(_sum),
 }
-"""Every layer but Serial, by its type."""
+"""Every layer but those that read the input and those with parts one after another, by its type."""
 
 
 def forward(layer: Layer, path: str, weights: Weights, x: Float[Array, "n ..."]) -> Float[Array, "n ..."]:
@@ -66,14 +81,46 @@ def forward(layer: Layer, path: str, weights: Weights, x: Float[Array, "n ..."])
     -------
     array, (n, *spatial', channels')
     """
+    return _forward(layer, path, weights, x, Aside())[0]
+
+
+def _forward(
+    layer: Layer, path: str, weights: Weights, x: Float[Array, "n ..."], aside: Aside
+) -> tuple[Float[Array, "n ..."], Aside]:
+    """Return the batch after a layer, and what goes along with it."""
     if isinstance(layer, Chain):
         for name, part in layer.parts:
-            x = forward(part, join(path, name), weights, x)
-        return x
-    if type(layer) not in LAYERS:
+            x, aside = _forward(part, join(path, name), weights, x, aside)
+        return x, aside
+    if isinstance(layer, Mask):
+        x, mask = read_mask(layer, x)
+        return x, aside._replace(mask=mask)
+    if isinstance(layer, Part):
+        return x[:, layer.start : layer.stop].reshape((x.shape[0], *layer.shape)), aside
+    if isinstance(layer, Graph):
+        return x[..., : layer.features], aside._replace(graph=x[..., layer.features :])
+    if type(layer) not in LAYERS and not isinstance(layer, Neighbours):
         raise NotImplementedError(f"finite networks have no forward pass for {layer!r} yet")
     own = weights.get(path, {})
     if isinstance(layer, Branching):
-        outs = [forward(part, join(path, name), weights, x) for name, part in layer.parts]
-        return LAYERS[type(layer)].apply(layer, own, outs)
-    return LAYERS[type(layer)].apply(layer, own, x)
+        ends = [_forward(part, join(path, name), weights, x, aside) for name, part in layer.parts]
+        y, masks = LAYERS[type(layer)].apply(layer, own, [out for out, _ in ends]), [after.mask for _, after in ends]
+        aside = aside._replace(graph=next((after.graph for _, after in ends if after.graph is not None), None))
+    elif isinstance(layer, Neighbours):
+        y, masks = sum_of_neighbours(layer, x, aside.graph), [aside.mask]
+    elif aside.mask is not None and type(layer) in OF_PRESENT:
+        y, masks = OF_PRESENT[type(layer)](layer, own, x, aside.mask), [aside.mask]
+    else:
+        y, masks = LAYERS[type(layer)].apply(layer, own, x), [aside.mask]
+    present = [mask for mask in masks if mask is not None]
+    if not present:
+        return y, aside
+    if len(present) < len(masks) and y.shape[:-1] == present[0].shape:
+        return y, aside._replace(mask=None)  # a branch of another input, without absent positions
+    if len(present) < len(masks):
+        raise SpecError(
+            f"{type(layer).__name__} joins a branch that begins with a Mask and one that does not; put it "
+            f"in front of both."
+        )
+    mask = mask_after(layer, present, y)
+    return zeroed(y, mask), aside._replace(mask=mask)

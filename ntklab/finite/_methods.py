@@ -54,6 +54,12 @@ def contract_leaves(left: PyTree, right: PyTree, total: bool) -> Float[Array, "n
     """Contract two Jacobians over the parameters, and over the slices if ``total``."""
 
     def product(a: Float[Array, "n S F ..."], b: Float[Array, "m S G ..."]) -> Float[Array, "n m S F G"]:
+        (n, s, f), (m, _, g) = a.shape[:3], b.shape[:3]
+        if s == 1 or (total and f == g == 1):
+            # Rows times rows as they lie in memory: an einsum over several axes copies both sides first.
+            last = (((1,), (1,)), ((), ()))
+            block = jax.lax.dot_general(a.reshape(n * f, -1), b.reshape(m * g, -1), last, precision=PRECISION)
+            return block.reshape(n, f, m, g).swapaxes(1, 2)[:, :, None]
         a, b = (j.reshape(*j.shape[:3], -1) for j in (a, b))
         if total:
             return jnp.einsum("nsfp,msgp->nmfg", a, b, precision=PRECISION)[:, :, None]

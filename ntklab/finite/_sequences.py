@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from ntklab.errors import SpecError
 from ntklab.finite._activations import PHI
@@ -40,8 +40,13 @@ def attention_weights(layer: GlobalSelfAttention, shape: Shape) -> Shapes:
     return shapes if layer.b_std is None else {**shapes, "b": (layer.width,)}
 
 
-def attend(layer: GlobalSelfAttention, weights: Mapping[str, Array], x: Float[Array, "n ..."]) -> Float[Array, "n ..."]:
-    """Return what every position gathers from all."""
+def attend(
+    layer: GlobalSelfAttention,
+    weights: Mapping[str, Array],
+    x: Float[Array, "n ..."],
+    mask: Bool[Array, "n *P"] | None = None,
+) -> Float[Array, "n ..."]:
+    """Return what every position gathers from all, or from those that are present."""
     spatial = x.shape[1:-1]
     keyed = valued = x.reshape((x.shape[0], math.prod(spatial), x.shape[-1]))
     if layer.pos_emb != "NONE":
@@ -54,6 +59,9 @@ def attend(layer: GlobalSelfAttention, weights: Mapping[str, Array], x: Float[Ar
     values = layer.W_value_std / math.sqrt(V.shape[0]) * _heads(valued, V)
     scores = jnp.einsum("nphd,nrhd->nhpr", queries, keys, precision=PRECISION)
     scores = scores / K.shape[-1] ** (1.0 if layer.linear_scaling else 0.5)
+    if mask is not None:
+        there = mask.reshape((x.shape[0], 1, 1, -1))
+        scores = jnp.where(there, scores, -1e20 if layer.mechanism == "SOFTMAX" else 0.0)
     if layer.mechanism == "SOFTMAX":
         scores = jax.nn.softmax(scores, axis=-1)
     elif layer.mechanism != "IDENTITY":

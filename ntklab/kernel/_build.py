@@ -41,6 +41,7 @@ class Builder:
     input_shape: tuple[int, ...]
     tangents: bool
     lowerings: Mapping[type[Layer], Lowering]
+    mask_after: Callable[[Builder, Layer, tuple[int, ...], int, Place], int]
 
     def __post_init__(self) -> None:
         self.values: list[Op] = []
@@ -49,6 +50,8 @@ class Builder:
         self.alike: list[bool] = []  # infinitely many channels of one distribution: not those of the input itself
         self.hyper: list[tuple[str, str, float]] = []
         self.seen: dict[tuple, int] = {}
+        self.graphs: dict[int, int] = {}  # the graph that goes along with a value
+        self.masks: dict[int, int] = {}  # which positions of a value are present, where some may be absent
 
     def input(self) -> int:
         """Return the number of the input."""
@@ -66,6 +69,11 @@ class Builder:
         if type(layer) not in self.lowerings:
             raise SpecError(f"{type(layer).__name__} has no kernel rule. Network: {at.network!r}")
         number = self.lowerings[type(layer)](self, layer, inputs, at)
+        if any(i in self.masks for i in inputs) and number not in inputs:
+            number = self.mask_after(self, layer, inputs, number, at)
+        graphs = {self.graphs[i] for i in inputs if i in self.graphs}
+        if len(graphs) == 1:
+            self.graphs.setdefault(number, graphs.pop())
         self.centred.setdefault(number, sort_after(layer, Sort(False, self.centred[x])).centred)
         return number
 

@@ -1,4 +1,4 @@
-"""The first value of a plan: inner products or squared distances of the inputs themselves."""
+"""The first values of a plan: inner products or squared distances of the inputs, and which positions are present."""
 
 from __future__ import annotations
 
@@ -11,11 +11,46 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from ntklab._core import safe_sqrt
-from ntklab.kernel._plan import Carry
+from ntklab.kernel._plan import Carry, Op
 from ntklab.kernel._values import ImageValue, Sides
 from ntklab.kernel._windows import diagonal
 
 _UNROLLED = 16
+
+
+def features(op: Op, x: Float[Array, "b *shape"]) -> Float[Array, "b *P C"]:
+    """Return what of inputs is features; zero where the number is missing."""
+    x = cut(op, x)
+    absent = _missing(op, x)
+    return x if absent is None else jnp.where(absent, 0.0, x)
+
+
+def cut(op: Op, x: Float[Array, "b *shape"]) -> Float[Array, "b ..."]:
+    """Return what of inputs an operation reads."""
+    for word, value in op.options:
+        if word == "columns":
+            x = x[..., slice(*value)]
+        elif word == "shape":
+            x = x.reshape((x.shape[0], *value))
+    return x
+
+
+def read_aside(op: Op, x: Float[Array, "b *shape"]) -> Float[Array, "b ..."]:
+    """Return what an operation without inputs keeps aside of them: a graph, or which positions are present."""
+    x = cut(op, x)
+    return x if op.kind == "graph" else present(op, x)
+
+
+def present(op: Op, x: Float[Array, "b *shape"]) -> Float[Array, "b *P"]:
+    """Return 1 at positions with any feature that is not missing, else 0."""
+    absent = _missing(op, x)
+    assert absent is not None
+    return 1.0 - jnp.all(absent, axis=-1).astype(x.dtype)
+
+
+def _missing(op: Op, x: Float[Array, "b *P C"]) -> Bool[Array, "b *P C"] | None:
+    constant = dict(op.options).get("constant")
+    return None if constant is None else x == jnp.asarray(constant, x.dtype)
 
 
 def input_covariance(

@@ -8,6 +8,7 @@ from typing import Literal, get_args
 
 from ntklab.errors import InputError, SpecError
 from ntklab.kernel._build import Builder, Place
+from ntklab.kernel._lower_masks import mask_after
 from ntklab.kernel._plan import Carry, Op, Plan
 from ntklab.kernel._table import LOWERINGS, RULES
 from ntklab.spec import Layer, infer_shapes
@@ -64,7 +65,7 @@ def lower(
         name: {step.path: step.input_shape for step in infer_shapes(network, input_shape)}
         for name, network in named.items()
     }
-    builder = Builder(tuple(input_shape), "ntk" in wanted, LOWERINGS)
+    builder = Builder(tuple(input_shape), "ntk" in wanted, LOWERINGS, mask_after)
     outputs = []
     for name, network in named.items():
         at = Place(network, f"{name}:" if name else "", "", shapes[name])
@@ -76,7 +77,8 @@ def lower(
                 f'positions="all". Network: {network!r}'
             )
         outputs.append((name, number))
-    ops = _settle_state(builder.values, _CARRIED[positions], {number for _, number in outputs})
+    values, outputs = _without_unread_input(builder.values, outputs)
+    ops = _settle_state(values, _CARRIED[positions], {number for _, number in outputs})
     return Plan(
         ops=tuple(ops),
         outputs=tuple(outputs),
@@ -90,6 +92,14 @@ _CARRIED = {None: Carry.NUMBER, "equal": Carry.EQUAL, "all": Carry.ALL}
 _ORDER = (None, Carry.NUMBER, Carry.EQUAL, Carry.ALL)
 
 
+def _without_unread_input(values: list[Op], outputs: list[tuple[str, int]]) -> tuple[list[Op], list[tuple[str, int]]]:
+    """Return values and outputs without the input as a whole, where all that reads it tells its parts."""
+    if any(i == 0 for op in values for i in op.inputs) or any(i == 0 for _, i in outputs):
+        return values, outputs
+    moved = [replace(op, inputs=tuple(i - 1 for i in op.inputs)) for op in values[1:]]
+    return moved, [(name, i - 1) for name, i in outputs]
+
+
 def _settle_state(values: list[Op], wanted: Carry, outputs: Set[int]) -> list[Op]:
     """Walk backward: each value carries what its readers need, outputs what is wanted of them, and no more."""
     settled = list(values)
@@ -99,10 +109,14 @@ def _settle_state(values: list[Op], wanted: Carry, outputs: Set[int]) -> list[Op
         needs = [RULES[reader.kind].needs(reader) for reader in readers[i]]
         own = wanted if i in outputs else Carry.NUMBER
         pair = max([own, *(n.pair for n in needs)], key=_ORDER.index)
-        image = max([RULES[op.kind].own if op.inputs else None, *(n.image for n in needs)], key=_ORDER.index)
+        rule = RULES.get(op.kind)  # none for the input
+        image = max([rule and rule.own, *(n.image for n in needs)], key=_ORDER.index)
+        distance = any(n.distance for n in needs)
+        if rule is not None and rule.aside:
+            pair, image, distance = Carry.NUMBER, rule.own, False
         if not op.spatial:
             pair, image = Carry.NUMBER, image and Carry.NUMBER
-        op = replace(op, pair=pair, image=image, distance=any(n.distance for n in needs))
+        op = replace(op, pair=pair, image=image, distance=distance)
         settled[i] = op = replace(op, work=RULES[op.kind].work(op)) if op.inputs else op
         for j in op.inputs:
             readers[j].append(op)

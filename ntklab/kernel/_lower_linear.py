@@ -49,19 +49,20 @@ def sum_pool(builder: Builder, layer: SumPool, inputs: Inputs, at: Place) -> int
 
 
 def global_avg_pool(builder: Builder, layer: GlobalAvgPool, inputs: Inputs, at: Place) -> int:
-    """Add a pooling whose window is everything."""
+    """Add a pooling whose window is everything; or all present positions, where some may be absent."""
     (x,) = inputs
-    key = ("gap", x)
-    whole = _whole(builder, x)
-    return builder.add(
-        key, at, kind="pool", label="GlobalAvgPool", inputs=inputs, gaussian=builder.gaussian[x], **whole
-    )
+    if x not in builder.masks or not builder.values[x].spatial:
+        return _everywhere(builder, x, at)
+    inputs = (x, builder.masks[x])
+    shared = {"label": "GlobalAvgPool", "spatial": (), "gaussian": builder.gaussian[x], "alike": builder.alike[x]}
+    options = (("read", builder.values[x].spatial),)
+    return builder.add(("gap", *inputs), at, kind="masked pool", inputs=inputs, options=options, **shared)
 
 
 def global_sum_pool(builder: Builder, layer: GlobalSumPool, inputs: Inputs, at: Place) -> int:
     """Add a pooling whose window is everything, times the number of positions."""
     count = math.prod(builder.values[inputs[0]].spatial)
-    return _times(builder, layer, global_avg_pool(builder, GlobalAvgPool(), inputs, at), at, count)
+    return _times(builder, layer, _everywhere(builder, inputs[0], at), at, count)
 
 
 def flatten(builder: Builder, layer: Flatten, inputs: Inputs, at: Place) -> int:
@@ -141,7 +142,10 @@ def layer_norm(builder: Builder, layer: LayerNorm, inputs: Inputs, at: Place) ->
             f"{layer!r} at {at.name} needs a Gaussian input, whose mean over channels is zero, and what reaches it is "
             f"not one; put a Dense() or Conv(...) before it. Network: {at.network!r}"
         )
-    options = (("over", layer.positions(len(builder.values[x].spatial))), ("eps", layer.eps))
+    over = layer.positions(len(builder.values[x].spatial))
+    if over and x in builder.masks:
+        inputs = (x, builder.masks[x])
+    options = (("over", over), ("eps", layer.eps))
     return _positions(builder, layer, inputs, at, "layer_norm", label="LayerNorm", options=options)
 
 
@@ -157,6 +161,19 @@ def dropout(builder: Builder, layer: Dropout, inputs: Inputs, at: Place) -> int:
         )
     options = (("rate", layer.rate),)
     return _positions(builder, layer, inputs, at, "dropout", label="Dropout", options=options, gaussian=False)
+
+
+def _everywhere(builder: Builder, x: int, at: Place) -> int:
+    """Add the mean over all positions."""
+    return builder.add(
+        ("gap", x),
+        at,
+        kind="pool",
+        label="GlobalAvgPool",
+        inputs=(x,),
+        gaussian=builder.gaussian[x],
+        **_whole(builder, x),
+    )
 
 
 def _pool(builder: Builder, layer: AvgPool | SumPool, inputs: Inputs, at: Place) -> int:
@@ -179,9 +196,11 @@ def _positions(
     builder: Builder, layer: Layer, inputs: Inputs, at: Place, kind: str, *, gaussian: bool = True, **op: Any
 ) -> int:
     """Add an operation without weights, which leaves Gaussian values Gaussian unless told otherwise."""
-    (x,) = inputs
-    gaussian = gaussian and builder.gaussian[x]
-    return builder.add((layer, x), at, kind=kind, inputs=inputs, spatial=spatial_of(layer, at), gaussian=gaussian, **op)
+    gaussian, alike = gaussian and builder.gaussian[inputs[0]], builder.alike[inputs[0]]
+    op = {"alike": alike, **op}
+    return builder.add(
+        (layer, *inputs), at, kind=kind, inputs=inputs, spatial=spatial_of(layer, at), gaussian=gaussian, **op
+    )
 
 
 def _mix(builder: Builder, layer: Layer, inputs: Inputs, at: Place, factors: tuple[Factor, ...], **op: Any) -> int:

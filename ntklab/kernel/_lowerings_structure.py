@@ -84,6 +84,8 @@ def attention(builder: Builder, layer: GlobalSelfAttention, inputs: tuple[int, .
         _check_embeddings(builder, inputs[0], decay, at)
     if layer.b_std is not None:
         names.append("b_std")
+    if inputs[0] in builder.masks:
+        inputs = (inputs[0], builder.masks[inputs[0]])
     options = {
         "mechanism": layer.mechanism,
         "pos_emb": layer.pos_emb,

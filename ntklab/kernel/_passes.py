@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import operator
+from collections.abc import Mapping, Sequence
+from functools import reduce
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
-from ntklab.kernel._input import input_correlation, input_covariance, input_distance, same_input
+from ntklab.kernel._input import (
+    features,
+    input_correlation,
+    input_covariance,
+    input_distance,
+    read_aside,
+    same_input,
+)
 from ntklab.kernel._plan import Carry, Op, Plan
 from ntklab.kernel._rule import Learned, Read
+from ntklab.kernel._rule_normalisation import Dropout
 from ntklab.kernel._table import RULES
-from ntklab.kernel._values import ImageValue, PairValue, Sides, equal_positions, image_value
+from ntklab.kernel._values import ImageValue, PairValue, Sides, aside, equal_asides, equal_positions, image_value
 
 
 def image_pass(
@@ -35,9 +45,12 @@ def image_pass(
             values.append(None)
             continue
         if op.kind == "input":
-            value = image_value(jnp.mean(jnp.square(x), axis=-1))
+            own = features(op, x)
+            value = image_value(jnp.mean(jnp.square(own), axis=-1))
             if within is None and op.image is Carry.ALL:
-                value = value._replace(distance=input_distance(x, x, Carry.ALL, block=False))
+                value = value._replace(distance=input_distance(own, own, Carry.ALL, block=False))
+        elif not op.inputs:
+            value = aside(read_aside(op, x))
         else:
             reads = [_own_side(op, plan.ops[j], values[j]) for j in op.inputs]
             value = RULES[op.kind].image(op, reads, learned, None if within is None else within.get(i))
@@ -58,16 +71,23 @@ def pair_pass(
     ``left`` and ``right`` are the image passes of ``x1`` and ``x2``.
     """
     values: list[PairValue] = []
-    same = jnp.zeros((), bool)
+    same: list[Bool[Array, "..."]] = []  # of what each value rests on: which pairs of inputs are equal
     for i, op in enumerate(plan.ops):
         if op.kind == "input":
             make = input_distance if op.distance else input_covariance
-            z = input_correlation(x1, x2) if op.distance and not op.spatial else None
-            values.append(PairValue(make(x1, x2, op.pair, block=True), None, z))
-            if op.distance:
-                same = same_input(values[0].cov, len(op.spatial) if op.pair is Carry.ALL else 0)
+            read1, read2 = features(op, x1), features(op, x2)
+            z = input_correlation(read1, read2) if op.distance and not op.spatial else None
+            values.append(PairValue(make(read1, read2, op.pair, block=True), None, z))
+            known = same_input(values[i].cov, len(op.spatial) if op.pair is Carry.ALL else 0) if op.distance else None
+            same.append(jnp.zeros((), bool) if known is None else known)
             continue
         rule = RULES[op.kind]
+        same.append(_all_same(op, same, left[i], right[i]))
+        if op.kind == Dropout.kind:  # its masks are of inputs as a whole
+            same[i] = jnp.all(x1.reshape((len(x1), 1, -1)) == x2.reshape((1, len(x2), -1)), axis=-1)
+        if rule.aside:
+            values.append(PairValue(jnp.zeros((), x1.dtype), None))
+            continue
         reads = []
         for j in op.inputs:
             read, value = plan.ops[j], values[j]
@@ -79,7 +99,7 @@ def pair_pass(
             reads.append(Read(value, sides))
         out = Sides(left[i], right[i], op.pair, block=True)
         # one loop nest per operation: left alone, XLA recomputes an activation for every window that reads it
-        values.append(jax.lax.optimization_barrier(rule.pair(op, reads, out, same, learned)))
+        values.append(jax.lax.optimization_barrier(rule.pair(op, reads, out, same[i], learned)))
     outputs = []
     for _, i in plan.outputs:
         value = values[i]
@@ -87,6 +107,17 @@ def pair_pass(
             value = value._replace(cov=Sides(left[i], right[i], plan.ops[i].pair, block=True).covariance(value.cov))
         outputs.append(value)
     return outputs
+
+
+def _all_same(
+    op: Op, same: Sequence[Bool[Array, "..."]], left: ImageValue | None, right: ImageValue | None
+) -> Bool[Array, "..."]:
+    """Return which pairs are equal in all that an operation reads; of what is aside, in itself."""
+    if op.inputs:
+        return reduce(operator.and_, (same[j] for j in dict.fromkeys(op.inputs)))
+    assert left is not None
+    assert right is not None
+    return equal_asides(left, right)
 
 
 def _own_side(op: Op, read: Op, value: ImageValue | None) -> Sides:

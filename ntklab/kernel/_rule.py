@@ -65,6 +65,9 @@ class Rule(ABC):
     own: ClassVar[Carry | None] = None
     """What its pair pass reads of its own value for each input alone, even where nobody else does."""
 
+    aside: ClassVar[bool] = False
+    """Whether it is no value of a network, but belongs to each input alone, as a mask does: it has no pair pass."""
+
     def needs(self, op: Op) -> Needs:
         """Return what the values that it reads must carry; by default what its own does."""
         return Needs(op.pair, op.image, op.distance)

@@ -1,11 +1,4 @@
-r"""Self-attention: a mean of values with weights of each input alone, or a product of three covariances.
-
-With :math:`G` the weights of one input, :math:`s_p = \sum_r G_{pr}` and :math:`(Gv)_p = \sum_r G_{pr} v_r`, the
-distance between what attends in both inputs is, as for poolings but for rows that need not sum to one,
-
-.. math:: D'_{pq} = (G D G'^T)_{pq} - \tfrac12 (G D G^T)_{pp} - \tfrac12 (G' D G'^T)_{qq}
-          + (s_p - s'_q) ((Gv)_p - (G'v')_q).
-"""
+"""Self-attention: a weighted sum with weights of each input alone, or a product of three covariances."""
 
 from __future__ import annotations
 
@@ -23,6 +16,8 @@ from ntklab.kernel._plan import Carry, Op
 from ntklab.kernel._rule import Learned, Needs, Read, Rule
 from ntklab.kernel._rule_structure import Factor
 from ntklab.kernel._values import ImageValue, PairValue, Sides, equal_positions, image_value, pin_same
+from ntklab.kernel._weighted import distance_of_sums, flat, variance_of_sums, weigh
+from ntklab.kernel._weighted import own as weights_of
 from ntklab.kernel._windows import diagonal
 
 MECHANISMS = {
@@ -31,6 +26,10 @@ MECHANISMS = {
     "ABS": jnp.abs,
     "RELU": jax.nn.relu,
 }
+
+
+_NOBODY = -1e20
+"""A score that softmax makes 0, and where all are absent no NaN."""
 
 
 class Embedded(NamedTuple):
@@ -78,34 +77,37 @@ class LinearAttention(Attention):
         self, op: Op, reads: Sequence[Sides], learned: Learned, within: Float[Array, "b *P"] | None
     ) -> ImageValue:
         """Return the weights (``own``), variances, what a mean loses (``within``), and distances."""
-        ((value, distance),) = _own_distances(reads)
+        (value, distance), *masks = _own_distances(reads)
         p, n = _learned(op, learned), len(op.spatial)
         keys, values = _embedded(op, p, distance.dtype)
-        scores = keys.covariance(reads[0].covariance(distance))
-        steepness = safe_sqrt(p["W_query_std"] * p["W_key_std"])
-        weights = MECHANISMS[dict(op.options)["mechanism"]](steepness * _flat(scores, n))
-        mean = _attend(weights, values.distance(distance), weights, op, block=False)
+        scores = flat(safe_sqrt(p["W_query_std"] * p["W_key_std"]) * keys.covariance(reads[0].covariance(distance)), n)
+        mechanism = dict(op.options)["mechanism"]
+        for mask, _ in masks:
+            there = mask.variance.reshape((mask.variance.shape[0], 1, -1)) > 0.0
+            scores = jnp.where(there, scores, _NOBODY if mechanism == "SOFTMAX" else 0.0)
+        weights = MECHANISMS[mechanism](scores)
+        mean = weigh(weights, values.distance(distance), weights, op, block=False)
         bare = ImageValue(values.variance(value.variance), value.std, None, 0.5 * diagonal(mean, n), weights)
-        after = image_value(_scale(p) * _attended(bare) + p.get("b_std", 0.0), None, bare.within, weights)
+        after = image_value(_scale(p) * variance_of_sums(bare) + p.get("b_std", 0.0), None, bare.within, weights)
         if op.image is not Carry.ALL:
             return after
-        apart = _apart(op, mean, Sides(bare, bare, Carry.ALL, block=False), jnp.ones((), bool))
+        apart = distance_of_sums(op, mean, Sides(bare, bare, Carry.ALL, block=False), jnp.ones((), bool))
         return after._replace(distance=_scale(p) * apart)
 
     def pair(self, op: Op, reads: Sequence[Read], out: Sides, same: Array, learned: Learned) -> PairValue:
         """Return attended covariances or distances, and the tangent kernel: values and the output are trained."""
-        ((value, sides),) = reads
+        (value, sides), *_ = reads
         p, n, bias = _learned(op, learned), len(op.spatial), _learned(op, learned).get("b_std", 0.0)
         _, values = _embedded(op, p, value.cov.dtype)
         (left, right), (own, other) = sides.ends, out.ends
         lines = Sides(_bare(values, left, own), _bare(values, right, other), Carry.ALL, block=True)
 
         def attend(a: Float[Array, "..."]) -> Float[Array, "..."]:
-            return _attend(_own(own), a, _own(other), op, block=True)
+            return weigh(weights_of(own), a, weights_of(other), op, block=True)
 
         if op.distance:
-            apart = _apart(op, attend(values.distance(value.cov)), lines, same)
-            before, after = lines.both(_attended)
+            apart = distance_of_sums(op, attend(values.distance(value.cov)), lines, same)
+            before, after = lines.both(variance_of_sums)
             attended, cov = 0.5 * (before + after - apart), _scale(p) * apart
         else:
             attended = attend(values.covariance(value.cov))
@@ -128,11 +130,12 @@ class ProductAttention(Attention):
         self, op: Op, reads: Sequence[Sides], learned: Learned, within: Float[Array, "b *P"] | None
     ) -> ImageValue:
         """Return variances, the sum over keys and values (``own``), and distances."""
-        ((value, distance),) = _own_distances(reads)
+        (value, distance), *_ = _own_distances(reads)
         p, n = _learned(op, learned), len(op.spatial)
         keys, values = _embedded(op, p, distance.dtype)
         cov = reads[0].covariance(distance)
-        total = _total(keys.covariance(cov) * values.covariance(cov), n)
+        there = _both_present(reads[1:])
+        total = _total(there * keys.covariance(cov) * values.covariance(cov), n)
         scale = p["W_query_std"] * p["W_key_std"] * _scale(p)
         variance = scale * keys.variance(value.variance) * _wide(total, n) + p.get("b_std", 0.0)
         apart = scale * keys.distance(distance) * _wide(total, 2 * n) if op.image is Carry.ALL else None
@@ -140,17 +143,17 @@ class ProductAttention(Attention):
 
     def pair(self, op: Op, reads: Sequence[Read], out: Sides, same: Array, learned: Learned) -> PairValue:
         """Return covariances or distances, and the tangent kernel by the product rule over the four sets of weights."""
-        ((value, sides),) = reads
-        p, n = _learned(op, learned), len(op.spatial)
+        (value, sides), *masks = reads
+        p, n, there = _learned(op, learned), len(op.spatial), _both_present([mask.sides for mask in masks])
         keys, values = _embedded(op, p, value.cov.dtype)
         scale, bias = p["W_query_std"] * p["W_key_std"] * _scale(p), p.get("b_std", 0.0)
         given = sides.covariance(value.cov) if op.distance else value.cov
         K, V = keys.covariance(given), values.covariance(given)
-        total = _total(K * V, n)
+        total = _total(there * K * V, n)
         random = scale * K * _wide(total, 2 * n)
         cov = random + bias
         if op.distance:
-            left, right = out._replace(carry=Carry.EQUAL).both(_own)
+            left, right = out._replace(carry=Carry.EQUAL).both(weights_of)
             # an input attends to itself as it does: at distance exactly zero
             apart = pin_same(left + right - 2.0 * total, same)
             queries = Factor(keys.distance(value.cov), *(keys.variance(v) for v in sides.spread("variance")))
@@ -159,7 +162,7 @@ class ProductAttention(Attention):
         if op.ntk:
             before = jnp.zeros_like(given) if value.ntk is None else value.ntk
             TK, TV = (e.covariance(before, trained=op.trainable) for e in (keys, values))
-            ntk = scale * (TK * _wide(total, 2 * n) + K * _wide(_total(TK * V + K * TV, n), 2 * n))
+            ntk = scale * (TK * _wide(total, 2 * n) + K * _wide(_total(there * (TK * V + K * TV), n), 2 * n))
             ntk = ntk + 4.0 * random + bias if op.trainable else ntk
         result = PairValue(cov, ntk)
         return result if op.pair is Carry.ALL else equal_positions(result, n)
@@ -191,55 +194,19 @@ def _lined(R: Float[Array, "*P *P"], a: Float[Array, "..."]) -> Float[Array, "..
     return R.reshape((1,) * (a.ndim - R.ndim) + R.shape)
 
 
-def _own_distances(reads: Sequence[Sides]) -> list[tuple[ImageValue, Float[Array, "b *P *P"]]]:
-    return [(r.left, r.left.distance) for r in reads if r.left is not None and r.left.distance is not None]
+def _own_distances(reads: Sequence[Sides]) -> list[tuple[ImageValue, Any]]:
+    """Return what is read of each input alone with its distances; a mask, which comes second, has none."""
+    return [(r.left, r.left.distance) for r in reads if r.left is not None]
+
+
+def _both_present(masks: Sequence[Sides]) -> Any:
+    """Return 1 where no position is absent, for pairs of them; 1 everywhere without a mask."""
+    return math.prod(p * q for p, q in (mask.spread("variance") for mask in masks)) if masks else 1.0
 
 
 def _bare(values: Embedded, read: ImageValue, own: ImageValue) -> ImageValue:
     """Return an input's values before the weights of the output, as :meth:`LinearAttention.image` made them."""
     return ImageValue(values.variance(read.variance), read.std, None, own.within, own.own)
-
-
-def _own(value: ImageValue) -> Array:
-    assert value.own is not None
-    return value.own
-
-
-def _mean_variance(value: ImageValue) -> Float[Array, "b *P"]:
-    flat = value.variance.reshape(value.variance.shape[0], -1)
-    mean = jnp.einsum("bpr,br->bp", _own(value), flat, precision=jax.lax.Precision.HIGHEST)
-    return mean.reshape(value.variance.shape)
-
-
-def _row_sums(value: ImageValue) -> Float[Array, "b *P"]:
-    return jnp.sum(_own(value), axis=-1).reshape(value.variance.shape)
-
-
-def _attended(value: ImageValue) -> Float[Array, "b *P"]:
-    """Return the variance of what attends."""
-    assert value.within is not None
-    return _row_sums(value) * _mean_variance(value) - value.within
-
-
-def _apart(op: Op, mean: Float[Array, "..."], sides: Sides, same: Array) -> Float[Array, "..."]:
-    """Turn weighted sums of distances into the distance of weighted sums."""
-    within = sides.spread("within")
-    total, average = sides.both(_row_sums), sides.both(_mean_variance)
-    distance = mean - within[0] - within[1] + (total[0] - total[1]) * (average[0] - average[1])
-    return pin_same(distance, same, len(op.spatial))
-
-
-def _attend(
-    left: Float[Array, "b P P"], a: Float[Array, "..."], right: Float[Array, "b P P"], op: Op, *, block: bool
-) -> Float[Array, "..."]:
-    letters = "apr,abrs,bqs->abpq" if block else "apr,ars,aqs->apq"
-    out = jnp.einsum(letters, left, _flat(a, len(op.spatial)), right, precision=jax.lax.Precision.HIGHEST)
-    return out.reshape(a.shape)
-
-
-def _flat(a: Float[Array, "..."], n: int) -> Float[Array, "... P P"]:
-    size = math.prod(a.shape[a.ndim - n :])
-    return a.reshape((*a.shape[: a.ndim - 2 * n], size, size))
 
 
 def _total(a: Float[Array, "..."], n: int) -> Float[Array, "..."]:

@@ -16,6 +16,8 @@ from ntklab.kernel._values import ImageValue, PairValue, Sides, image_value
 class LayerNorm(Rule):
     r"""Division by the root of mean variances: :math:`\Sigma'_{pq} = f_p f_q \Sigma_{pq}`.
 
+    Where it reads a mask, too, means are those over present positions.
+
     .. math:: f = (\bar v + \epsilon)^{-1/2}, \qquad D'_{pq} = f_p f_q D_{pq} + (f_p - f_q) (f_p v_p - f_q v_q)
     """
 
@@ -33,17 +35,23 @@ class LayerNorm(Rule):
         self, op: Op, reads: Sequence[Sides], learned: Learned, within: Float[Array, "b *P"] | None
     ) -> ImageValue:
         """Return normalised variances, and distances where there are some."""
-        (side,) = reads
+        side, *masks = reads
         assert side.left is not None
         variance, distance = side.left.variance, side.left.distance
-        after = variance * jnp.square(_factor(op, variance))
-        return image_value(after, None if distance is None else _distance(op, distance, side))
+        factor = _factor(op, variance, *(mask.left for mask in masks))
+        if distance is not None:
+            factors = ImageValue(variance, variance, own=factor)
+            distance = _distance(distance, side, Sides(factors, factors, side.carry, side.block))
+        return image_value(variance * jnp.square(factor), distance)
 
     def pair(self, op: Op, reads: Sequence[Read], out: Sides, same: Array, learned: Learned) -> PairValue:
         """Return normalised covariances or distances."""
-        ((value, sides),) = reads
-        p, q = sides.both(lambda side: _factor(op, side.variance))
-        cov = _distance(op, value.cov, sides) if op.distance else p * q * value.cov
+        (value, sides), *masks = reads
+        ends = zip(sides.ends, *(mask.sides.ends for mask in masks), strict=True)
+        left, right = (x._replace(own=_factor(op, x.variance, *mask)) for x, *mask in ends)
+        factors = Sides(left, right, sides.carry, sides.block)
+        p, q = factors.spread("own")
+        cov = _distance(value.cov, sides, factors) if op.distance else p * q * value.cov
         return PairValue(cov, None if value.ntk is None else p * q * value.ntk)
 
 
@@ -83,15 +91,19 @@ class Dropout(Rule):
         return PairValue(cov, None if value.ntk is None else kept * value.ntk)
 
 
-def _factor(op: Op, variance: Float[Array, "b *P"]) -> Float[Array, "b *P"]:
+def _factor(op: Op, variance: Float[Array, "b *P"], mask: ImageValue | None = None) -> Float[Array, "b *P"]:
     options = dict(op.options)
-    mean = jnp.mean(variance, axis=tuple(1 + axis for axis in options["over"]), keepdims=True) + options["eps"]
+    over = tuple(1 + axis for axis in options["over"])
+    mean = jnp.mean(variance, axis=over, keepdims=True)
+    if mask is not None:
+        mean = mean / jnp.maximum(jnp.mean(mask.variance, axis=over, keepdims=True), 1.0 / variance.size)
+    mean = mean + options["eps"]
     factor = jnp.where(mean > 0.0, 1.0 / jnp.sqrt(jnp.where(mean > 0.0, mean, 1.0)), 0.0)
     return jnp.broadcast_to(factor, variance.shape)
 
 
-def _distance(op: Op, distance: Float[Array, "..."], sides: Sides) -> Float[Array, "..."]:
-    p, q = sides.both(lambda side: _factor(op, side.variance))
+def _distance(distance: Float[Array, "..."], sides: Sides, factors: Sides) -> Float[Array, "..."]:
+    p, q = factors.spread("own")
     left, right = sides.spread("variance")
     return p * q * distance + (p - q) * (p * left - q * right)
 

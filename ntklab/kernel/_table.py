@@ -6,6 +6,7 @@ from ntklab import spec
 from ntklab.kernel import _dual_quadrature as quadrature
 from ntklab.kernel import _duals_kinked as kinked
 from ntklab.kernel import _duals_smooth as smooth
+from ntklab.kernel import _lower_inputs as inputs
 from ntklab.kernel import _lower_linear as linear
 from ntklab.kernel import _lower_weights as weights
 from ntklab.kernel import _lowerings as lowerings
@@ -14,7 +15,9 @@ from ntklab.kernel._build import Lowering
 from ntklab.kernel._rule import Rule
 from ntklab.kernel._rule_activation import ActivationRule, Dual
 from ntklab.kernel._rule_attention import LinearAttention, ProductAttention
+from ntklab.kernel._rule_graph import Graph, Neighbours
 from ntklab.kernel._rule_linear import Conv, Dense, Sum
+from ntklab.kernel._rule_mask import Mask, Masked, MaskedPool
 from ntklab.kernel._rule_normalisation import Dropout, LayerNorm
 from ntklab.kernel._rule_pool import Flatten, Pool
 from ntklab.kernel._rule_positions import Index, Mix
@@ -70,6 +73,7 @@ _LINEAR = (
 RULES: dict[str, Rule] = {
     **{rule.kind: rule for rule in _LINEAR},
     **{rule.kind: rule for rule in (ConcatPositions(), LinearAttention(), Product(), ProductAttention(), Scale())},
+    **{rule.kind: rule for rule in (Graph(), Mask(), Masked(), MaskedPool(), Neighbours())},
     Recurrent.kind: Recurrent(dict(DUALS.values())),
     **{kind: ActivationRule(kind, dual) for kind, dual in DUALS.values()},
 }
@@ -91,6 +95,10 @@ LOWERINGS: dict[type[Layer], Lowering] = {
     spec.ImageResize: linear.resize,
     spec.Index: linear.index,
     spec.LayerNorm: linear.layer_norm,
+    spec.Graph: inputs.graph,
+    spec.Mask: inputs.mask,
+    spec.Neighbours: inputs.neighbours,
+    spec.Part: inputs.part,
     spec.SumPool: linear.sum_pool,
     spec.Concat: structure.concat,
     spec.GlobalSelfAttention: structure.attention,

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from ntklab._core import safe_sqrt
 from ntklab.kernel._plan import Carry
@@ -87,6 +87,17 @@ def image_value(
 ) -> ImageValue:
     """Return a value of inputs alone, with its standard deviation."""
     return ImageValue(variance, safe_sqrt(variance), distance, within, own)
+
+
+def aside(own: Float[Array, "b ..."]) -> ImageValue:
+    """Return what is no value of a network, but belongs to each input alone: a mask."""
+    return ImageValue(own, own, own=own)
+
+
+def equal_asides(left: ImageValue, right: ImageValue) -> Bool[Array, "b1 b2"]:
+    """Return which inputs have equal asides."""
+    a, b = (value.variance.reshape((value.variance.shape[0], -1)) for value in (left, right))
+    return jnp.all(a[:, None] == b[None], axis=-1)
 
 
 def pin_same(distance: Float[Array, "..."], same: Array, n: int = 0) -> Float[Array, "..."]:

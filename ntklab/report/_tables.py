@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
-
-import numpy as np
 
 from ntklab._core import Record
 from ntklab.errors import InputError
+from ntklab.report._align import align
+from ntklab.report._finite import FINITE
 
 
 def table(record: Record) -> str:
@@ -16,13 +16,6 @@ def table(record: Record) -> str:
     if record.kind not in _TABLES:
         raise InputError(f"No table for records of kind {record.kind!r}; there is one for {', '.join(_TABLES)}.")
     return _TABLES[record.kind](record.settings, record.results)
-
-
-def align(rows: Sequence[Sequence[str]]) -> str:
-    """Return rows as columns of equal width, the first row underlined."""
-    widths = [max(len(row[c]) for row in rows) for c in range(len(rows[0]))]
-    lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return "\n".join([lines[0], "  ".join("-" * w for w in widths), *lines[1:]])
 
 
 def _digits(settings: dict[str, Any], results: dict[str, Any]) -> str:
@@ -76,29 +69,22 @@ def _cifar10(settings: dict[str, Any], results: dict[str, Any]) -> str:
     )
 
 
-def _equivalence(settings: dict[str, Any], results: dict[str, Any]) -> str:
-    rms = np.sqrt(np.mean(np.square(results["kernel_distance"]), axis=1))
-    kernel = [("width", "NTK distance (rms)")]
-    kernel += [(str(w), f"{d:.4f}") for w, d in zip(results["widths"], rms, strict=True)]
-    gaps = np.sqrt(np.mean(np.square(results["training_distance"]), axis=1))
-    training = [("width", *(f"t = {t:.3g}" for t in results["times"]))]
-    training += [(str(w), *(f"{g:.4f}" for g in row)) for w, row in zip(results["training_widths"], gaps, strict=True)]
-    return "\n".join(
-        [
-            f"{settings['network']}; {settings['data']}",
-            "",
-            f"empirical NTK of one random network against the closed form, {settings['seeds']} seeds:",
-            "",
-            align(kernel),
-            "",
-            f"slope of the log-log line: {results['slope']:.3f} +- {results['slope_standard_error']:.3f}; theory: -0.5",
-            "",
-            f"networks trained by gradient flow against the closed form at test points, targets +-1, "
-            f"{settings['training_seeds']} seeds:",
-            "",
-            align(training),
-        ]
+def _small_data(settings: dict[str, Any], results: dict[str, Any]) -> str:
+    rows = [("training images", "accuracy %", "published %")]
+    for row in results["sizes"]:
+        published = row["published"] or {}
+        theirs = _with_spread(published["accuracy"], published["spread"]) if published else "-"
+        rows.append((str(row["n_train"]), _with_spread(row["mean"], row["spread"]), theirs))
+    head = (
+        f"CNTK-GAP, depth {settings['depth']}, {settings['draws']} class-balanced draws, {settings['n_test']:,} "
+        f"test images, engine {settings['engine']}; {settings['data']}"
     )
+    sources = sorted({row["published"]["source"] for row in results["sizes"] if row["published"]})
+    return "\n".join([head, "", align(rows), *(f"\npublished: {source}" for source in sources)])
+
+
+def _with_spread(mean: float, spread: float | None) -> str:
+    return f"{mean:.2f}" if spread is None else f"{mean:.2f} +- {spread:.2f}"
 
 
 def _verify(settings: dict[str, Any], results: dict[str, Any]) -> str:
@@ -149,7 +135,8 @@ def _uci(settings: dict[str, Any], results: dict[str, Any]) -> str:
 _TABLES: dict[str, Callable[[dict[str, Any], dict[str, Any]], str]] = {
     "digits": _digits,
     "cifar10": _cifar10,
-    "equivalence": _equivalence,
+    **FINITE,
+    "small-data": _small_data,
     "uci": _uci,
     "verify": _verify,
     "bench-gpu": _bench_gpu,

@@ -32,6 +32,11 @@ from ntklab.spec._attention import GlobalSelfAttention as GlobalSelfAttention
 from ntklab.spec._convolutions import Conv as Conv
 from ntklab.spec._convolutions import ConvLocal as ConvLocal
 from ntklab.spec._convolutions import ConvTranspose as ConvTranspose
+from ntklab.spec._inputs import Graph as Graph
+from ntklab.spec._inputs import InputLayer as InputLayer
+from ntklab.spec._inputs import Mask as Mask
+from ntklab.spec._inputs import Neighbours as Neighbours
+from ntklab.spec._inputs import Part as Part
 from ntklab.spec._json import from_json as from_json
 from ntklab.spec._json import stable_hash as stable_hash
 from ntklab.spec._json import to_json as to_json

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ntklab.errors import SpecError
+from ntklab.spec._inputs import InputLayer
 from ntklab.spec._layer import Branching, Chain, Layer, Misfit, Shape, show_shape
-from ntklab.spec._structure import Serial
+from ntklab.spec._structure import Identity, Serial
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ def infer_shapes(network: Layer, input_shape: Sequence[int]) -> tuple[Step, ...]
         )
     steps: list[Step] = []
     try:
-        _walk(network, shape, "", steps)
+        _walk(network, shape, "", steps, first=True)
     except _Located as misfit:
         raise SpecError(_report(misfit, network, shape, steps)) from None
     return tuple(steps)
@@ -68,14 +69,18 @@ class _Located(Exception):
         self.path, self.layer, self.shape, self.reason = path, layer, shape, reason
 
 
-def _walk(layer: Layer, shape: Shape, path: str, steps: list[Step]) -> Shape:
+def _walk(layer: Layer, shape: Shape, path: str, steps: list[Step], *, first: bool) -> Shape:
+    """Add the steps of a layer; ``first`` where nothing but layers that read the input itself stands before it."""
     try:
+        if isinstance(layer, InputLayer) and not first:
+            raise Misfit("it says what the numbers of the input mean, so no other layer stands before it")
         if isinstance(layer, Chain):
             out = shape
             for name, part in layer.parts:
-                out = _walk(part, out, join(path, name), steps)
+                out = _walk(part, out, join(path, name), steps, first=first)
+                first &= isinstance(part, InputLayer | Identity)
         elif isinstance(layer, Branching):
-            outs = [_walk(part, shape, join(path, name), steps) for name, part in layer.parts]
+            outs = [_walk(part, shape, join(path, name), steps, first=first) for name, part in layer.parts]
             out = layer.combined_shape(shape, outs)
         else:
             out = layer.output_shape(shape)

@@ -9,9 +9,10 @@ from ntklab.errors import SpecError
 from ntklab.spec._activations import Relu
 from ntklab.spec._attention import GlobalSelfAttention
 from ntklab.spec._convolutions import Conv
+from ntklab.spec._inputs import Graph, Neighbours
 from ntklab.spec._layer import Activation, Layer
 from ntklab.spec._linear import Dense, Flatten
-from ntklab.spec._pooling import AvgPool, GlobalAvgPool
+from ntklab.spec._pooling import AvgPool, GlobalAvgPool, GlobalSumPool
 from ntklab.spec._recurrent import Recurrent
 from ntklab.spec._structure import Repeat, Residual, Serial
 
@@ -129,6 +130,26 @@ def transformer(
     attention = attention or GlobalSelfAttention(width, pos_emb="SUM", pos_emb_decay="rational")
     block = Serial(Residual(attention), Residual(Dense(width, W_std), Relu(), Dense(width, W_std)))
     return Serial(Dense(width), Repeat(block, count=blocks), GlobalAvgPool(), Dense())
+
+
+def gntk(features: int, blocks: int = 2, depth: int = 1, mean: bool = False, width: int | None = None) -> Serial:
+    """Return the network behind the graph kernel of Du et al. 2019 for graphs with ``features`` of each node.
+
+    ``blocks`` times: a sum over neighbours, then ``depth`` times ReLU and a dense layer (``W_std**2 = 2``, no bias),
+    with one more dense layer in front of the first ReLU; then the sum over nodes. All layers trained. ``mean`` divides
+    sums by degrees. Inputs come from :func:`ntklab.data.pack_graphs` with ``self_loops=True``, as the paper has it;
+    its kernel is ``features`` times this one, since inner products of features are means here.
+
+    Examples
+    --------
+    >>> gntk(3, blocks=1)
+    Serial(Graph(3), Neighbours(), Dense(), Relu(), Dense(W_std=1.4142135623730951), GlobalSumPool())
+    """
+    for what, value in (("features", features), ("blocks", blocks), ("depth", depth)):
+        _check_count("gntk", what, value, 1)
+    block = [Relu(), Dense(width, HE)] * depth
+    rest = [Neighbours(mean), *block] * (blocks - 1)
+    return Serial(Graph(features), Neighbours(mean), Dense(width), *block, *rest, GlobalSumPool())
 
 
 def _is_gap(name: str, pooling: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,8 +14,8 @@ from ntklab.data import ImageData, Standardiser, load_cifar10, load_digits, subs
 from ntklab.engine import KernelFn, compile
 from ntklab.errors import InputError
 from ntklab.gram import gram
-from ntklab.predict import accuracy, encode, fit
-from ntklab.solve import Ridge
+from ntklab.predict import KernelRegression, accuracy, calibrate, encode, fit
+from ntklab.solve import Ridge, eigendecompose
 from ntklab.spec import Layer, zoo
 from ntklab.studies._published import published_cifar10
 
@@ -69,7 +69,7 @@ def cifar10(
     runs = []
     for draw in range(seed, seed + repeats):
         part = subset(images, n_train, n_test, seed=draw)
-        runs.append({"seed": draw} | _regress(kfn, part, standardiser, Ridge(ridge), progress, save))
+        runs.append({"seed": draw} | _regress(kfn, part, standardiser, Ridge(ridge), progress, save).run)
     found = [run["accuracy"] for run in runs]
     published = published_cifar10(depth, pooling, runs[0]["n_train"])
     settings = {
@@ -101,13 +101,40 @@ def digits(
     """Return the accuracy of three kernels on scikit-learn's 8 x 8 digits: a run of a minute on data at hand."""
     images = subset(load_digits(seed=seed), n_train, n_test, seed=seed)
     standardiser = Standardiser.fit(images.x_train, scale=16.0)
-    runs = []
+    runs, examples = [], []
     for name, network in DIGITS.items():
         kfn = compile(network, images.image_shape, engine=engine, get=("ntk",))
         head = {"kernel": name, "engine": kfn.engine.name}
-        runs.append(head | _regress(kfn, images, standardiser, Ridge.none(), progress, None))
+        done = _regress(kfn, images, standardiser, Ridge.none(), progress, None)
+        runs.append(head | done.run | {"eigenvalues": eigendecompose(done.k_train).eigenvalues[::-1]})
+        examples = _examples(images, done)
     settings = {"data": images.source, "n_train": n_train, "n_test": n_test, "seed": seed}
-    return Record.make("digits", settings, {"runs": runs})
+    return Record.make("digits", settings, {"runs": runs, "examples": examples})
+
+
+class _Regression(NamedTuple):
+    """What is said of a regression in a record, and what it was made of."""
+
+    run: dict[str, Any]
+    k_train: np.ndarray
+    targets: np.ndarray
+    model: KernelRegression
+    scores: np.ndarray
+
+
+def _examples(part: ImageData, done: _Regression, count: int = 16) -> list[dict[str, Any]]:
+    """Return the first test digits, grey levels 0 to 1, with the predicted class and its calibrated probability."""
+    calibration = calibrate(done.model.factor.leave_one_out(done.targets), part.y_train)
+    rows = zip(part.x_test, part.y_test, calibration.probabilities(done.scores[:count]), strict=False)
+    return [
+        {
+            "image": image / 16,
+            "label": part.class_names[label],
+            "predicted": part.class_names[int(p.argmax())],
+            "probability": float(p.max()),
+        }
+        for image, label, p in rows
+    ]
 
 
 def _regress(
@@ -117,7 +144,7 @@ def _regress(
     ridge: Ridge,
     progress: bool,
     save: str | os.PathLike[str] | None,
-) -> dict[str, Any]:
+) -> _Regression:
     x_train, x_test = (standardiser.apply(x, dtype=kfn.dtype) for x in (part.x_train, part.x_test))
     start = time.perf_counter()
     k_train = gram(kfn, x_train, progress=progress).ntk
@@ -139,7 +166,7 @@ def _regress(
             index_test=part.index_test,
         )
     entries = len(x_train) * (len(x_train) + 1) // 2 + len(x_test) * len(x_train)
-    return {
+    run = {
         "n_train": len(x_train),
         "n_test": len(x_test),
         "accuracy": 100.0 * accuracy(scores, part.y_test),
@@ -150,3 +177,4 @@ def _regress(
         "condition_estimate": model.factor.condition_estimate,
         "solver": model.status.name,
     }
+    return _Regression(run, k_train, targets, model, scores)

@@ -7,7 +7,7 @@ import os
 import time
 import warnings
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -15,10 +15,11 @@ import numpy as np
 from ntklab._core import Record, progress_bar
 from ntklab.data import UciSet, load_uci, uci_sets
 from ntklab.engine import compile
-from ntklab.errors import DataError, InputError, MissingExtraError, PrecisionWarning
+from ntklab.errors import InputError, MissingExtraError, PrecisionWarning
 from ntklab.gram import gram
 from ntklab.predict import accuracy, choose_ridge, encode, fit
 from ntklab.spec import Dense, Layer, Relu, Serial
+from ntklab.studies._kept import kept
 from ntklab.studies._published import UCI
 
 Method = Literal["svm", "ridge"]
@@ -85,16 +86,8 @@ def uci(
     runs = []
     for name in progress_bar(names or list(sizes), desc="UCI", unit=" sets", show=progress):
         settings = {"set": name, "methods": list(methods)}
-        file = None if store is None else Path(store) / f"{name}.json"
-        if file is not None and file.exists():
-            record = Record.load(file)
-            if record.settings != settings:
-                raise DataError(f"{file} is of {record.settings}, not {settings}: name another store.")
-        else:
-            record = Record.make("uci-set", settings, _run(load_uci(data, name), methods, svm))
-            if file is not None:
-                record.save(file)
-        runs.append(record.results)
+        run = partial(lambda name: _run(load_uci(data, name), methods, svm), name)
+        runs.append(kept(store, name, "uci-set", settings, run))
     settings = {"methods": methods, "largest": largest, "sets": len(runs)}
     return Record.make("uci", settings, summary(runs, methods) | {"published": UCI._asdict()})
 

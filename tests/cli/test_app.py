@@ -40,7 +40,7 @@ def small_cifar(tmp_path):
 def test_help_names_every_command(ntklab_command):
     status, out, _ = ntklab_command("--help")
     assert status == 0
-    assert all(word in out for word in ("reproduce", "equivalence", "verify", "gram", "bench"))
+    assert all(word in out for word in ("reproduce", "equivalence", "verify", "gram", "bench", "report"))
 
 
 def test_no_command_shows_help_and_fails(ntklab_command):
@@ -56,7 +56,10 @@ def test_digits_prints_a_table_writes_a_record_and_draws(ntklab_command, tmp_pat
     )
     assert status == 0
     assert "CNTK-GAP, depth 6" in out
-    runs = Record.load(tmp_path / "digits.json").results["runs"]
+    results = Record.load(tmp_path / "digits.json").results
+    runs = results["runs"]
+    assert all(run["eigenvalues"][0] >= run["eigenvalues"][-1] > 0 for run in runs)
+    assert all(0 <= example["probability"] <= 1 for example in results["examples"])
     # 60 digits: a linear classifier reaches about 80 %, guessing 10 %
     assert [run["accuracy"] > 75 for run in runs] == [True, True, True]
     assert all(f"{run['accuracy']:.2f}" in out for run in runs)
@@ -78,6 +81,17 @@ def test_cifar10_agrees_with_a_solve_by_hand_and_shows_that_nothing_is_published
     run = Record.load(small_cifar / "r").results["runs"][-1]
     assert run["accuracy"] == pytest.approx(100 * np.mean(scores.argmax(1) == saved["y_test"]))
     assert run["accuracy"] > 50
+
+
+def test_small_data_prints_its_curve_and_draws_it(ntklab_command, small_cifar):
+    words = ("reproduce", "small-data", "--data", small_cifar, "--depth", 3, "--sizes", "10,20", "--draws", 1)
+    status, out, _ = ntklab_command(
+        *words, "--test", 2, "--json", small_cifar / "r.json", "--png", small_cifar / "r.png"
+    )
+    assert status == 0
+    assert "CNTK-GAP, depth 3, 1 class-balanced draws" in out
+    assert [row["n_train"] for row in Record.load(small_cifar / "r.json").results["sizes"]] == [10, 20]
+    assert (small_cifar / "r.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_cifar10_in_float64_needs_no_setting_of_jax(small_cifar):

@@ -34,6 +34,8 @@ FEW = (
     "kernel_of_positions",
     "kernels_piece_by_piece",
     "largest_learning_rate",
+    "masks_in_finite_branches",
+    "masks_of_sequences",
     "outputs_of_a_residual_network",
 )
 """Of those that compile quickly, what the others are made of."""

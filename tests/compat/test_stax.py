@@ -69,9 +69,9 @@ def test_networks_that_cannot_be_translated_are_refused_with_a_way(layers, words
         (lambda f: f([1.0, 2.0]), "one array"),
         (lambda f: f(X, None, "gram"), "get is"),
         (lambda f: f(X, None, ("ntk", "ntk")), "different"),
-        (lambda f: f(X.at[0, 0].set(9.0), mask_constant=9.0), "group the inputs"),
         (lambda f: f(X, X[0]), "number of inputs alone"),
-        (lambda f: f(X, pattern=(jnp.stack([jnp.eye(3), jnp.ones((3, 3))]), None)), "one graph"),
+        (lambda f: f(X, X, pattern=(jnp.stack([jnp.eye(3), jnp.ones((3, 3))]), None)), "both sides"),
+        (lambda f: f(X, pattern=(jnp.stack([jnp.eye(3), jnp.ones((3, 3))]), None)), "one axis"),
         (lambda f: f(f(X).replace(ntk=jnp.zeros((3, 3)))), "were replaced"),
         (lambda f: f(X).replace(shape1=()), "replace takes"),
     ],
@@ -83,7 +83,19 @@ def test_calls_that_cannot_be_translated_are_refused_with_a_way(call, words):
 
 def test_a_mask_constant_that_does_not_occur_changes_nothing():
     kernel_fn = stax.serial(stax.Flatten(), DENSE)[2]
-    assert (kernel_fn(X, None, "ntk", mask_constant=9.0) == kernel_fn(X, None, "ntk")).all()
+    masked, plain = kernel_fn(X, None, "ntk", mask_constant=9.0), kernel_fn(X, None, "ntk")
+    np.testing.assert_allclose(masked, plain, rtol=1e-12)
+
+
+def test_what_is_absent_may_be_marked_by_any_number_of_any_dtype():
+    kernel_fn = stax.serial(stax.Dense(4, b_std=1.0), stax.Relu(), stax.GlobalAvgPool(), stax.Dense(1))[2]
+    x = np.arange(24).reshape((2, 4, 3))
+    x[0, 2:] = 255
+    expected = kernel_fn(x, None, "ntk", mask_constant=255)
+    np.testing.assert_allclose(expected[0, 0], kernel_fn(x[:1, :2], None, "ntk")[0, 0], rtol=1e-12)
+    for constant, dtype in ((0.1, np.float32), (-np.inf, np.float64), (np.nan, np.float32)):
+        other = np.where(x == 255, constant, x).astype(dtype)
+        np.testing.assert_allclose(kernel_fn(other, None, "ntk", mask_constant=constant), expected, rtol=1e-12)
 
 
 def test_a_pooled_network_is_one_of_ours_and_runs_on_a_fused_engine():

@@ -237,7 +237,8 @@ def _keys(key: Any) -> Iterator[Any]:
 
 
 def _with(f: Callable[..., Any], kwargs: dict[str, Any]) -> Callable[..., Any]:
-    kwargs = {name: value for name, value in kwargs.items() if value is not None}
+    given = {name: value for name, value in kwargs.items() if value is not None}
+    kwargs = {name: jnp.asarray(value) if isinstance(value, float | int) else value for name, value in given.items()}
     return Partial(f, **kwargs) if kwargs else f
 
 

@@ -10,9 +10,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 
-from ntklab.compat.neural_tangents._kernel import FIELDS, Kernel, default_dtype
+from ntklab.compat.neural_tangents._kernel import FIELDS, Kernel, Origin, default_dtype
+from ntklab.compat.neural_tangents._prepare import prepare, shared_graph
 from ntklab.compat.neural_tangents._trace import Step, Value
 from ntklab.errors import InputError, SpecError
 from ntklab.finite import Network, network
@@ -41,12 +41,10 @@ class ApplyFn:
 
     def __call__(self, params: Any, inputs: Any, *, pattern: Any = None, mask_constant: Any = None, **_: Any) -> Any:
         """Return the outputs, in the user's axes."""
-        inputs = jnp.asarray(inputs)
-        refuse_masks(mask_constant, inputs)
-        end = self.step.trace(inputs.shape, one_graph(pattern))
-        start = Value.of_input(inputs.shape, self.step.axes or (0, -1))
-        outputs = finite_network(end, start.shape).apply(params, inputs.transpose(start.order))
-        return outputs.transpose(tuple(np.argsort(end.order)))
+        ready = prepare(self.step, [jnp.asarray(inputs)], pattern, mask_constant)
+        net, (x,) = finite_network(ready.end, ready.start.shape), ready.arrays
+        outputs = net.apply(ready.weights(params), x.transpose(ready.start.order))
+        return outputs.transpose(tuple(np.argsort(ready.end.order)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,15 +71,15 @@ class KernelFn:
     ) -> Any:
         """Return the kernels of all pairs of inputs."""
         names = canonical_get(get, FIELDS)
-        graph = one_graph(pattern)
         if isinstance(x1_or_kernel, Kernel):
             if x2 is not None:
                 raise InputError("kernel_fn takes a Kernel, or x1 and x2.")
-            kernel = x1_or_kernel.go_on(self.step, graph)
+            sides = pattern if isinstance(pattern, tuple | list) else (pattern,)
+            kernel = x1_or_kernel.go_on(self.step, shared_graph(sides))
         else:
-            x1, x2 = (_array(x, name) for x, name in ((x1_or_kernel, "x1"), (x2, "x2")))
-            refuse_masks(mask_constant, x1, x2)
-            kernel = Kernel.of(self.step, x1, x2, graph)
+            arrays = [_array(x, name) for x, name in ((x1_or_kernel, "x1"), (x2, "x2"))]
+            ready = prepare(self.step, arrays, pattern, mask_constant)
+            kernel = Kernel(Origin(ready.end, ready.start), *ready.arrays)
         kernel = kernel.asked_for(get is None or "ntk" in names, diagonal_batch, diagonal_spatial)
         if get is None:
             return kernel
@@ -139,34 +137,6 @@ def as_asked(get: Any, found: dict[str, Any], name: str) -> Any:
         (value,) = found.values()
         return value
     return namedtuple(name, tuple(found))(**found)
-
-
-def one_graph(pattern: Any) -> np.ndarray | None:
-    """Return the graph that all inputs share, from ``pattern`` of one or of both sides, or raise InputError."""
-    sides = pattern if isinstance(pattern, tuple | list) else (pattern,)
-    if all(side is None for side in sides):
-        return None
-    if any(isinstance(side, Tracer) for side in sides):
-        raise InputError("pattern is part of the network here: close over it instead of passing it through jax.jit.")
-    graphs = np.concatenate([np.asarray(side) for side in sides if side is not None])
-    if None in sides or (graphs != graphs[:1]).any():
-        raise InputError(
-            "pattern needs one graph that all inputs on both sides share. For one graph per input compute the kernel "
-            "of each pair of graphs alone, with kernels of one pair of inputs at a time."
-        )
-    return graphs[0]
-
-
-def refuse_masks(constant: Any, *arrays: Any) -> None:
-    """Raise InputError where inputs have something to mask."""
-    if constant is None:
-        return
-    for x in (x for x in arrays if x is not None):
-        if isinstance(x, Tracer) or bool((jnp.isnan(x) if np.isnan(constant) else x == constant).any()):
-            raise InputError(
-                f"mask_constant={constant!r} marks absent positions, and there are no masks here: group the inputs by "
-                f"their length, cut the padding off, and compute the kernels inside each group."
-            )
 
 
 def _array(x: Any, name: str) -> Any:

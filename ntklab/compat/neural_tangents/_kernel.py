@@ -10,12 +10,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ntklab.compat.neural_tangents._trace import Step, Value
+from ntklab.compat.neural_tangents._trace import OwnGraphs, Step, Value
 from ntklab.engine import KernelFn as Compiled
 from ntklab.engine import compile as compile_network
 from ntklab.errors import InputError, SpecError
 from ntklab.kernel import GET, Positions
-from ntklab.spec import ConvLocal, Layer, Relu, Serial
+from ntklab.spec import ConvLocal, Graph, Layer, Relu, Serial
 
 _ARRAYS = ("nngp", "ntk", "cov1", "cov2", "x1_is_x2")
 FIELDS = (
@@ -75,14 +75,6 @@ class Kernel:
     def __init__(self, origin: Origin, x1: Any, x2: Any, known: dict[str, Any] | None = None) -> None:
         self._origin, self._x1, self._x2, self._known = origin, x1, x2, dict(known or {})
 
-    @staticmethod
-    def of(step: Step, x1: Any, x2: Any, graph: Any) -> Kernel:
-        """Return the kernel of inputs."""
-        start = Value.of_input(x1.shape, step.axes or (0, -1))
-        if x2 is not None and (x2.ndim != x1.ndim or Value.of_input(x2.shape, step.axes or (0, -1)) != start):
-            raise InputError(f"x1 and x2 differ in their number of inputs alone, got shapes {x1.shape}, {x2.shape}.")
-        return Kernel(Origin(step.trace(x1.shape, graph), start), x1, x2)
-
     def go_on(self, step: Step, graph: Any) -> Kernel:
         """Return the kernel after further layers."""
         if self._origin.replaced:
@@ -90,7 +82,12 @@ class Kernel:
                 "The arrays of this Kernel were replaced, and kernel functions go on from inputs here, not from "
                 "arrays: apply the layers to x1 and x2."
             )
-        return Kernel(self._origin._replace(value=step.go_on(self._origin.value, graph)), self._x1, self._x2)
+        value = self._origin.value
+        if isinstance(graph, OwnGraphs) and not (value.layers and isinstance(value.layers[0], Graph)):
+            raise InputError(
+                "One graph per input goes to the first layers: give pattern to their kernel function, too."
+            )
+        return Kernel(self._origin._replace(value=step.go_on(value, graph)), self._x1, self._x2)
 
     def asked_for(self, ntk: bool, diagonal_batch: bool | None, diagonal_spatial: bool | None) -> Kernel:
         """Return it with what is to be computed."""

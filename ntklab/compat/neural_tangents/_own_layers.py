@@ -19,12 +19,12 @@ def requires(**static_reqs: Any) -> NoReturn:
 
 
 def supports_masking(remask_kernel: bool) -> NoReturn:
-    """Raise SpecError: there are no masks."""
+    """Raise SpecError: what a layer does with masks is part of its rule."""
     _refuse("stax.supports_masking")
 
 
 def unmask_fn(fn: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the function itself: outputs are never masked here."""
+    """Return the function itself: outputs are arrays here, and zero where positions are absent."""
     return fn
 
 

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 from jax import lax
+from jax.core import Tracer
 
 from ntklab import spec
 from ntklab.compat.neural_tangents._fn import Triple, triple
-from ntklab.compat.neural_tangents._trace import State, Step, Value, canonical, on_value, one_input
-from ntklab.errors import SpecError
+from ntklab.compat.neural_tangents._trace import OwnGraphs, State, Step, Value, canonical, on_value, one_input
+from ntklab.errors import InputError, SpecError
 
 Axes2 = tuple[tuple[Sequence[int], Sequence[int]], tuple[Sequence[int], Sequence[int]]]
 
@@ -137,7 +138,7 @@ def Aggregate(
     to_dense: Callable[[Any], Any] | None = lambda p: p,
     implementation: str = "DENSE",
 ) -> Triple:
-    """Sum over neighbours in one graph for all inputs, ``pattern`` of a call: :class:`ntklab.spec.Aggregate`.
+    """Sum over neighbours, ``pattern`` of a call: :class:`ntklab.spec.Aggregate`, or ``Neighbours`` in one's own graph.
 
     Without a pattern it is the identity.
     """
@@ -150,6 +151,9 @@ def Aggregate(
         value.check_axes("Aggregate", batch_axis, channel_axis)
         if graph is None:
             return value.then(spec.Identity())
+        if isinstance(graph, OwnGraphs):
+            graph.converts.append(lambda pattern: _adjacencies(pattern, value.shape[0], word, to_dense))
+            return value.then(spec.Neighbours())
         given = (aggregate_axis,) if isinstance(aggregate_axis, int) else aggregate_axis
         axes = value.spatial_axes if given is None else given
         over = tuple(value.spatial("Aggregate", a) for a in axes)
@@ -159,6 +163,15 @@ def Aggregate(
         return value.then(spec.Aggregate(dense, over))
 
     return triple(Step("Aggregate", run, (batch_axis, channel_axis)))
+
+
+def _adjacencies(pattern: Any, nodes: int, word: str, to_dense: Callable[[Any], Any] | None) -> Any:
+    """Return the adjacency matrices of all inputs."""
+    if word == "DENSE":
+        return pattern if to_dense is None else to_dense(pattern)
+    if isinstance(pattern, Tracer):
+        raise InputError("Lists of edges are part of the network here: close over pattern, outside jax.jit.")
+    return np.stack([_adjacency(edges, [nodes]) for edges in np.asarray(pattern)])
 
 
 def _adjacency(edges: Any, sizes: list[int]) -> Any:

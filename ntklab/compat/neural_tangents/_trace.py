@@ -15,6 +15,13 @@ from ntklab.spec import Identity, Layer, Serial, output_shape
 
 
 @dataclass(frozen=True)
+class OwnGraphs:
+    """In place of a graph: each input has its own. Layers that read them tell how ``pattern`` becomes matrices."""
+
+    converts: list[Callable[[Any], Any]]
+
+
+@dataclass(frozen=True)
 class Value:
     """Where a translation stands.
 
@@ -118,7 +125,7 @@ class Step:
     ----------
     name : str
     run : function of (State, graph)
-        ``graph`` is the adjacency matrix that all inputs share (``pattern`` of a call), or None.
+        ``graph`` is the adjacency matrix that all inputs share (``pattern`` of a call), OwnGraphs or None.
     axes : (int, int) or None
         Batch and channel axis that it looks for, where it looks for any: of the first layer, those of the inputs.
     """

@@ -1,0 +1,47 @@
+"""What commands share: options, numbers in text, and what is done with a record: print, keep, draw."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ntklab import report
+from ntklab._core import Record
+
+
+def output_options(command: Any) -> Any:
+    """Give a command --png and --json."""
+    for option in (
+        click.option("--png", type=click.Path(dir_okay=False, path_type=Path), help="Draw the figure into this file."),
+        click.option("--json", "json_", type=click.Path(dir_okay=False, path_type=Path), help="Write the record here."),
+    ):
+        command = option(command)
+    return command
+
+
+def show(record: Record, json_: Path | None, png: Path | None) -> None:
+    """Print the table of a record; write it and its figure where asked."""
+    click.echo(report.table(record))
+    if json_ is not None:
+        record.save(json_)
+        click.echo(f"record: {json_}", err=True)
+    if png is not None:
+        report.draw(record, png)
+        click.echo(f"figure: {png}", err=True)
+
+
+def numbers(kind: Callable[[str], Any], text: str | None) -> tuple[Any, ...] | None:
+    """Return numbers that are written with commas between them, all positive; None for none."""
+    if text is None:
+        return None
+    try:
+        found = tuple(kind(word) for word in text.split(","))
+    except ValueError:
+        found = ()
+    if not found or not all(value > 0 for value in found):
+        what = "positive integers" if kind is int else "positive numbers"
+        raise click.BadParameter(f"expected {what} separated by commas, got {text!r}")
+    return found

@@ -1,0 +1,76 @@
+"""Trained networks beside their kernels, on a handful of coloured images."""
+
+import numpy as np
+import pytest
+
+from ntklab._core import Record
+from ntklab.errors import DataError, InputError, SolveError
+from ntklab.report import draw, table
+from ntklab.studies import cnn
+
+
+@pytest.fixture(scope="module")
+def colours(tmp_path_factory):
+    """CIFAR-10 in form, but each class a colour: whoever looks tells them apart."""
+    random = np.random.default_rng(0)
+    labels = np.tile(np.arange(10), 3)
+    colour = random.uniform(40, 215, (10, 3))
+    images = np.clip(colour[labels][:, None, None] + random.normal(0, 8, (30, 32, 32, 3)), 0, 255).astype(np.uint8)
+    folder = tmp_path_factory.mktemp("cifar")
+    train, test = slice(0, 20), slice(20, 30)
+    np.savez(
+        folder / "cifar10-exact-subset.npz",
+        x_train=images[train],
+        y_train=labels[train],
+        index_train=np.arange(20),
+        x_test=images[test],
+        y_test=labels[test],
+        index_test=np.arange(10),
+        class_names=np.array(list("abcdefghij")),
+    )
+    return folder
+
+
+@pytest.mark.parametrize("pooling", ["none", pytest.param("gap", marks=pytest.mark.slow)])
+def test_trained_networks_learn_what_their_kernels_do(colours, tmp_path, pooling):
+    sizes = {"channels": (8,), "n_train": 20, "n_test": 10, "epochs": 15, "batch": 10, "trials": 1}
+    store = tmp_path / "store"
+    record = cnn(colours, poolings=(pooling,), rates=(0.02, 0.2), store=store, progress=False, **sizes)
+    (row,) = record.results["rows"]
+    assert row["kernel"]["accuracy"] == 100.0
+    (network,) = row["networks"]
+    slow, fast = (run["trials"][0] for run in network["runs"])
+    assert network["mean"] == max(slow["accuracy"], fast["accuracy"]) >= 30.0  # of ten classes, by chance 10 %
+    assert fast["residual"] < slow["residual"] < 1.0
+    assert row["published"]["cnn"]["accuracy"] == {"none": 59.97, "gap": 63.81}[pooling]
+    text = table(record)
+    assert f"CNN-{row['published']['cnn']['name'][4:]}, 8 channels" in text
+    assert "20 and 10 here" in text
+    draw(record, tmp_path / "x.png")
+    assert (tmp_path / "x.png").stat().st_size > 10_000
+    assert Record.load(store / f"cnn-{pooling}-3-8-0.2-0.json").results == fast
+    with pytest.raises(DataError, match="name another store"):
+        cnn(colours, poolings=(pooling,), rates=(0.2,), store=store, progress=False, **sizes | {"epochs": 5})
+
+
+def test_where_every_rate_diverges_the_error_says_what_to_do(colours, monkeypatch):
+    def diverges(*args, **options):
+        raise SolveError("left the finite numbers")
+
+    monkeypatch.setattr("ntklab.finite.train_sgd", diverges)
+    with pytest.raises(SolveError, match=r"Every rate of 0\.9 .* Take smaller ones"):
+        cnn(colours, poolings=("none",), channels=(2,), rates=(0.9,), n_train=10, n_test=2, trials=1, progress=False)
+
+
+@pytest.mark.parametrize(
+    ("options", "needed"),
+    [
+        ({"poolings": ("max",)}, 'some of "none" and "gap"'),
+        ({"rates": (1.5,)}, "between 0 and 1"),
+        ({"channels": ()}, "one value at least"),
+        ({"trials": 0}, "at least 1"),
+    ],
+)
+def test_bad_settings_are_refused_before_the_data_are_read(options, needed):
+    with pytest.raises(InputError, match=needed):
+        cnn("no-such-directory", **options)

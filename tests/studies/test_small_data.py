@@ -1,0 +1,55 @@
+"""The learning curve on made-up images: as single runs find it, resumed, and beside the published numbers."""
+
+import numpy as np
+import pytest
+
+from ntklab import studies
+from ntklab._core import Record
+from ntklab.errors import DataError, InputError
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Write ten easy classes of noise patterns in the layout of the exact CIFAR-10 subset."""
+    folder, rng = tmp_path_factory.mktemp("cifar"), np.random.default_rng(0)
+    patterns, y_train, y_test = rng.integers(0, 200, (10, 32, 32, 3)), np.arange(40) % 10, np.arange(10)
+
+    def images(labels):
+        return (patterns[labels] + rng.integers(0, 56, (len(labels), 32, 32, 3))).astype(np.uint8)
+
+    np.savez(
+        folder / "cifar10-exact-subset.npz",
+        x_train=images(y_train), y_train=y_train.astype(np.uint8), index_train=np.arange(40),
+        x_test=images(y_test), y_test=y_test.astype(np.uint8), index_test=np.arange(10),
+        class_names=np.array([f"class{i}" for i in range(10)]),
+    )  # fmt: skip
+    return folder
+
+
+def test_the_curve_is_that_of_single_runs_and_resumes(data, tmp_path):
+    words = {"depth": 3, "sizes": (20, 10), "draws": 2, "n_test": 2, "engine": "reference", "progress": False}
+    record = studies.small_data(data, store=tmp_path, **words)
+    few, many = record.results["sizes"]
+    assert (few["n_train"], many["n_train"]) == (10, 20)
+    for row in (few, many):
+        single = studies.cifar10(
+            data, depth=3, n_train=row["n_train"], n_test=2, repeats=2, engine="reference", progress=False
+        )
+        assert row["accuracies"] == [run["accuracy"] for run in single.results["runs"]]
+        assert (row["mean"], row["spread"]) == (single.results["mean"], single.results["spread"])
+
+    saved = Record.load(tmp_path / "draw-1.json")
+    Record(saved.kind, saved.settings, {"accuracies": [1.0, 2.0]}, saved.environment, saved.created).save(
+        tmp_path / "draw-1.json"
+    )
+    again = studies.small_data(data, store=tmp_path, **words)  # reads what is there
+    assert [row["accuracies"][1] for row in again.results["sizes"]] == [1.0, 2.0]
+    with pytest.raises(DataError, match="name another store"):
+        studies.small_data(data, store=tmp_path, **words | {"sizes": (10,)})
+
+
+def test_sizes_that_cannot_be_drawn_are_refused(data):
+    with pytest.raises(InputError, match="positive sizes"):
+        studies.small_data(data, sizes=())
+    with pytest.raises(InputError, match="training images"):
+        studies.small_data(data, sizes=(10, 1000))
