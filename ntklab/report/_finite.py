@@ -15,11 +15,11 @@ def _equivalence(settings: dict[str, Any], results: dict[str, Any]) -> str:
     gaps = rms(results["training_distance"])
     accuracy, predicted = (np.asarray(results[word]) for word in ("accuracy", "predicted_accuracy"))
     words = [f"t = {name}" for name in results["time_names"]]
-    training = [("width", *words, "accuracy %", "predicted %")]
+    training: list[tuple[str, ...]] = [("width", *words, "accuracy %", "predicted %")]
     for i, width in enumerate(results["training_widths"]):
         cells = (*(f"{gap:.4f}" for gap in gaps[i]), *(f"{a[i, :, -1].mean():.1f}" for a in (accuracy, predicted)))
         training.append((str(width), *cells))
-    lines = [("slope", *(f"{line['slope']:.2f}" for line in results["training_slopes"]), "", "")]
+    lines: list[tuple[str, ...]] = [("slope", *(f"{line['slope']:.2f}" for line in results["training_slopes"]), "", "")]
     lines += [("95 %", *(interval(line, 2) for line in results["training_slopes"]), "", "")]
     return "\n".join(
         [

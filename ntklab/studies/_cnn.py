@@ -102,7 +102,7 @@ def cnn(
     _check(depths, poolings, channels, rates, kappa, epochs, trials)
     images = load_cifar10(data)
     standardiser, part = Standardiser.fit(images.x_train), subset(images, n_train, n_test, seed=seed)
-    kinds = [(depth, pooling) for depth in depths for pooling in poolings]
+    kinds: list[tuple[int, zoo.Pooling]] = [(depth, pooling) for depth in depths for pooling in poolings]
     shared = {"data": images.source, "n_train": n_train, "n_test": n_test, "seed": seed}
     training = {"kappa": kappa, "epochs": epochs, "batch": batch}
     kernels = {}

@@ -178,7 +178,7 @@ def odd_digits(n: int) -> tuple[np.ndarray, np.ndarray]:
     """Return n digits (n, 8, 8, 1), standardised, and labels (n, 1): +1 if odd, else -1."""
     images = load_digits()
     if n > len(images.x_train):
-        raise InputError(f"There are {len(images.x_train)} digits, asked for {n}.")
+        raise InputError(f"There are {len(images.x_train)} digits; pass sizes that add up to fewer than {n}.")
     x = Standardiser.fit(images.x_train, scale=16.0).apply(images.x_train[:n], dtype=np.dtype("float32"))
     return x, np.where(images.y_train[:n] % 2 == 1, 1.0, -1.0).astype(np.float32)[:, None]
 
