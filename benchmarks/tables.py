@@ -8,6 +8,8 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
+import layers
+
 from ntklab._core import Record
 
 ROOT = Path(__file__).parents[1]
@@ -186,6 +188,7 @@ def _machine(record: Record) -> str:
 PAGES = {
     "README.md": readme,
     "docs/engines.md": engines,
+    "docs/layers.md": lambda results: layers.table(),
     "docs/guides/any-model.md": empirical,
     "docs/solvers.md": solvers,
     "docs/benchmarks.md": overview,

@@ -1,11 +1,13 @@
 """Pages with tables say what the records say."""
 
 import importlib.util
+import sys
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
+sys.path.append(str(ROOT / "benchmarks"))  # scripts import those beside them
 
 
 def script(name):
@@ -25,6 +27,11 @@ def test_the_tables_of_a_page_are_those_of_the_records(page):
     made = tables.PAGES[page](ROOT / "benchmarks" / "results")
     assert made.count("|") > 20
     assert tables.update(text, made) == text
+
+
+def test_every_layer_has_its_row_in_the_table_of_engines():
+    """A new layer gets an example in benchmarks/layers.py."""
+    assert tables.layers.missing() == set()
 
 
 def test_the_tables_of_the_guide_to_iterative_solvers_are_those_of_the_records():

@@ -42,9 +42,13 @@ class Cuda(Engine):
     name = "cuda"
     untried = 'no GPU was at hand yet to try it on; engine="cuda" asks for it by name'
 
+    def declines(self, plan: Plan) -> str | None:
+        """Know stride-1 convolutions, ReLUs and sums on images up to 64 x 64 that end in Flatten or GlobalAvgPool."""
+        return decline(plan) or _too_much(plan)
+
     def supports(self, plan: Plan, device: Any, dtype: np.dtype) -> Support:
-        """Accept stride-1 convolutions, ReLUs and sums on images up to 64 x 64 that end in Flatten or GlobalAvgPool."""
-        reason = decline(plan) or _too_much(plan)
+        """Accept what it knows in float32 on NVIDIA GPUs."""
+        reason = self.declines(plan)
         if reason is None and dtype != np.float32:
             reason = f"computes in float32, asked for {dtype}"
         if reason is None and self.elsewhere is None:

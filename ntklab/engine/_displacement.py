@@ -37,9 +37,17 @@ class Displacement(Engine):
 
     name = "displacement"
 
+    def declines(self, plan: Plan) -> str | None:
+        """Know stride-1 convolutions and poolings side by side on 1-D and 2-D inputs."""
+        return _refusal(plan)
+
     def supports(self, plan: Plan, device: Any, dtype: np.dtype) -> Support:
-        """Accept stride-1 convolutions and poolings side by side on 1-D and 2-D inputs, on CPU and a recent JAX."""
-        reason = _refusal(plan, device)
+        """Accept what it knows on CPUs, with a recent JAX."""
+        reason = self.declines(plan)
+        if reason is None and device.platform != "cpu":
+            reason = "it is written and measured for CPUs"
+        if reason is None and jax.__version_info__[:2] < _JAX:
+            reason = f"JAX older than {'.'.join(map(str, _JAX))} compiles it into slower code than the reference"
         if reason is not None:
             return Support(False, reason)
         return Support(True, "follows one displacement between positions at a time through all convolutions, in cache")
@@ -55,16 +63,12 @@ class Displacement(Engine):
         return _diagonal(x, learned, plan=replace(plan, hyper=()))
 
 
-def _refusal(plan: Plan, device: Any) -> str | None:
-    """Return why a plan cannot run, or None."""
+def _refusal(plan: Plan) -> str | None:
+    """Return why there is no code for a plan, or None."""
     reason = unknown(plan)
     if reason is not None:
         return reason
     canvas = plan.ops[0].spatial
-    if device.platform != "cpu":
-        return "it is written and measured for CPUs"
-    if jax.__version_info__[:2] < _JAX:
-        return f"JAX older than {'.'.join(map(str, _JAX))} compiles it into slower code than the reference"
     if len(canvas) not in (1, 2):
         return f"inputs have {len(canvas)} spatial axes, and it knows 1 and 2"
     if not any(op.kind == "pool" for op in plan.ops):

@@ -28,6 +28,10 @@ class Engine(ABC):
     untried: str | None = None
     """Why ``engine="auto"`` leaves it to those who ask for it by name, where it does."""
 
+    def declines(self, plan: Plan) -> str | None:
+        """Return why this engine has no code for the plan, whatever the device and precision, or None if it has."""
+        return None
+
     @abstractmethod
     def supports(self, plan: Plan, device: Any, dtype: np.dtype) -> Support:
         """Say whether this engine can run the plan on a ``jax.Device``, and why (not)."""

@@ -30,13 +30,17 @@ class Simd(Engine):
 
     name = "simd"
 
+    def declines(self, plan: Plan) -> str | None:
+        """Know dense networks, and stride-1 convolutions, ReLUs and sums that end in Flatten or GlobalAvgPool."""
+        return decline(plan)
+
     def supports(self, plan: Plan, device: Any, dtype: np.dtype) -> Support:
-        """Accept dense networks, and stride-1 convolutions, ReLUs and sums that end in Flatten or GlobalAvgPool."""
+        """Accept what it knows in float32 on CPUs."""
         if device.platform != "cpu":
             return Support(False, f"runs on CPUs, this device is {device.platform}")
         if dtype != np.float32:
             return Support(False, f"computes in float32, asked for {dtype}")
-        reason = decline(plan)
+        reason = self.declines(plan)
         if reason is not None:
             return Support(False, reason)
         if importlib.util.find_spec("numba") is None:

@@ -41,7 +41,7 @@ def _equivalence(settings: dict[str, Any], results: dict[str, Any]) -> str:
 
 
 def _lazy(settings: dict[str, Any], results: dict[str, Any]) -> str:
-    rows = [("alpha", "kernel moved", "from linear", "residual", "accuracy %", "steps")]
+    rows: list[tuple[str, ...]] = [("alpha", "kernel moved", "from linear", "residual", "accuracy %", "steps")]
     columns = (rms(results[name]) for name in ("kernel_moved", "from_linear", "residual"))
     means = (np.mean(results[name], axis=1) for name in ("accuracy", "steps"))
     for alpha, *small, accuracy, steps in zip(results["alphas"], *columns, *means, strict=True):
