@@ -79,7 +79,7 @@ class Linear(Rule):
         The ``p_i``, ``q_i`` are the terms' shares of the length on both sides; the bias is one, with ``z = 0``.
         """
         known = [(r.value.z, r.sides) for r in reads if r.value.z is not None]
-        if not op.distance or len(known) < len(reads):
+        if not op.distance or op.spatial or len(known) < len(reads):
             return None
         if len(known) == 1 and (op.hyper is None or "b_std" not in learned[op.hyper]):
             return known[0][0]  # its share is 1, which rounding would miss
