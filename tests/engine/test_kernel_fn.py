@@ -303,7 +303,9 @@ def loss_and_gradient(name):
     return kfn.hyper, jax.jit(loss), jax.jit(jax.grad(loss, argnums=(0, 1, 2)))
 
 
-@pytest.mark.parametrize("name", SMOOTH)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.slow] if n == "pooling inside, biases" else []) for n in SMOOTH]
+)
 def test_gradients_are_those_of_finite_differences_in_inputs_and_learnable_numbers(name):
     hyper, loss, gradient = loss_and_gradient(name)
     x, y = (jnp.asarray(a) for a in np.split(made_up_inputs(4, SMOOTH[name][1]), 2))

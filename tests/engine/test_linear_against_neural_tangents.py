@@ -304,6 +304,7 @@ def test_products_with_constants_on_all_axes():
     assert count == 42
 
 
+@pytest.mark.slow
 def test_where_it_is_wrong_about_the_axes_of_a_resized_image_numpy_decides():
     """A convolution of one pixel mixes no positions, and still its kernels change: it stores axes in reversed order."""
     resize, readout = ImageResize((2, 3)), (Relu(), GlobalAvgPool(), Dense())

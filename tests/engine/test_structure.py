@@ -219,6 +219,7 @@ def test_compiled_it_gives_the_same_in_both_dtypes_also_for_inputs_that_nearly_c
             np.testing.assert_array_equal(mine, mine.T)
 
 
+@pytest.mark.slow
 def test_gradients_in_inputs_and_numbers_are_finite_where_inputs_coincide():
     attention = GlobalSelfAttention(W_query_std=1.2, pos_emb="SUM")
     network = Serial(Dense(), attention, Product(Recurrent(Relu()), Dense()), GlobalAvgPool(), Dense(), Relu(), Dense())

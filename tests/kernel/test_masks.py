@@ -261,6 +261,7 @@ def test_finite_networks_of_every_sort_have_these_kernels(name):
     z_scores((FINITE | WIDE)[name], width, count)
 
 
+@pytest.mark.slow
 def test_a_finite_network_gives_a_sequence_what_it_gives_it_alone():
     layers = (*SAFE["convolutions"][:-2], GlobalSelfAttention(b_std=0.1), *SAFE["norms and branches"])
     padded, alone = (

@@ -43,6 +43,7 @@ def test_networks_approach_the_closed_form_with_width(case, widths, training_wid
     assert (tmp_path / "x.png").stat().st_size > 10_000
 
 
+@SLOW
 def test_a_run_that_was_stopped_goes_on_from_its_store(tmp_path):
     sizes = {"widths": (8, 16), "training_widths": (4, 8), "seeds": 2, "training_seeds": 2, "n_train": 3, "n_test": 4}
     whole = equivalence("fc", **sizes, store=tmp_path, progress=False)
@@ -56,6 +57,7 @@ def test_a_run_that_was_stopped_goes_on_from_its_store(tmp_path):
         equivalence("fc", **sizes | {"n_test": 5}, store=tmp_path, progress=False)
 
 
+@SLOW
 def test_a_kernel_wrong_by_ten_per_cent_would_be_seen(monkeypatch):
     from ntklab.studies import _equivalence
 

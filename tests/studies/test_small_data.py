@@ -27,13 +27,13 @@ def data(tmp_path_factory):
 
 
 def test_the_curve_is_that_of_single_runs_and_resumes(data, tmp_path):
-    words = {"depth": 3, "sizes": (20, 10), "draws": 2, "n_test": 2, "engine": "reference", "progress": False}
+    words = {"depth": 3, "sizes": (20, 10), "draws": 2, "n_test": 2, "engine": "simd", "progress": False}
     record = studies.small_data(data, store=tmp_path, **words)
     few, many = record.results["sizes"]
     assert (few["n_train"], many["n_train"]) == (10, 20)
     for row in (few, many):
         single = studies.cifar10(
-            data, depth=3, n_train=row["n_train"], n_test=2, repeats=2, engine="reference", progress=False
+            data, depth=3, n_train=row["n_train"], n_test=2, repeats=2, engine="simd", progress=False
         )
         assert row["accuracies"] == [run["accuracy"] for run in single.results["runs"]]
         assert (row["mean"], row["spread"]) == (single.results["mean"], single.results["spread"])
