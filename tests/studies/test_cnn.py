@@ -31,9 +31,11 @@ def colours(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("pooling", ["none", pytest.param("gap", marks=pytest.mark.slow)])
-def test_trained_networks_learn_what_their_kernels_do(colours, tmp_path, pooling):
-    sizes = {"channels": (8,), "n_train": 20, "n_test": 10, "epochs": 15, "batch": 10, "trials": 1}
+@pytest.mark.parametrize(
+    ("pooling", "channels", "epochs"), [("none", 8, 15), pytest.param("gap", 32, 60, marks=pytest.mark.slow)]
+)
+def test_trained_networks_learn_what_their_kernels_do(colours, tmp_path, pooling, channels, epochs):
+    sizes = {"channels": (channels,), "n_train": 20, "n_test": 10, "epochs": epochs, "batch": 10, "trials": 1}
     store = tmp_path / "store"
     record = cnn(colours, poolings=(pooling,), rates=(0.02, 0.2), store=store, progress=False, **sizes)
     (row,) = record.results["rows"]
@@ -44,11 +46,11 @@ def test_trained_networks_learn_what_their_kernels_do(colours, tmp_path, pooling
     assert fast["residual"] < slow["residual"] < 1.0
     assert row["published"]["cnn"]["accuracy"] == {"none": 59.97, "gap": 63.81}[pooling]
     text = table(record)
-    assert f"CNN-{row['published']['cnn']['name'][4:]}, 8 channels" in text
+    assert f"CNN-{row['published']['cnn']['name'][4:]}, {channels} channels" in text
     assert "20 and 10 here" in text
     draw(record, tmp_path / "x.png")
     assert (tmp_path / "x.png").stat().st_size > 10_000
-    assert Record.load(store / f"cnn-{pooling}-3-8-0.2-0.json").results == fast
+    assert Record.load(store / f"cnn-{pooling}-3-{channels}-0.2-0.json").results == fast
     with pytest.raises(DataError, match="name another store"):
         cnn(colours, poolings=(pooling,), rates=(0.2,), store=store, progress=False, **sizes | {"epochs": 5})
 

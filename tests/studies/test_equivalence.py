@@ -20,7 +20,6 @@ SLOW = pytest.mark.slow
         ("fc", (32, 128, 512), (16, 256)),
         pytest.param("residual", (32, 128, 512), (16, 256), marks=SLOW),
         pytest.param("cnn", (16, 64, 256), (4, 64), marks=SLOW),
-        pytest.param("gap", (16, 64, 256), (4, 64), marks=SLOW),
     ],
 )
 def test_networks_approach_the_closed_form_with_width(case, widths, training_widths, tmp_path):
