@@ -93,6 +93,7 @@ def test_links_out_of_the_docs_lead_to_pages_of_the_site(page, link, becomes):
 def test_a_page_from_outside_finds_the_docs():
     assert hooks.moved("[m](docs/maths.md#x)", "CHANGELOG.md", "changelog.md") == "[m](maths.md#x)"
     assert hooks.moved("[r](../CHANGELOG.md)", "tests/README.md", "tests.md") == "[r](changelog.md)"
+    assert hooks.moved("[r](../README.md)", "tests/README.md", "tests.md") == "[r](index.md)"
 
 
 DOCSTRING = """Return x.

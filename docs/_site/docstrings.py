@@ -60,7 +60,9 @@ def resolve(obj: griffe.Object, name: str, documented: set[str]) -> str | None:
             path = member.target_path if member.is_alias else member.path
             candidates.append(re.sub(r"\._\w+", "", path) + (f".{rest}" if rest else ""))
         scope = scope.parent
-    return next((c for c in candidates if c in documented or c.rpartition(".")[0] in documented), None)
+    candidates += [c.rpartition(".")[0] for c in candidates if re.search(r"\b(\w+)\.\1$", c)]  # a room's own function
+    exact = (c for c in candidates if c in documented)
+    return next(exact, next((c for c in candidates if c.rpartition(".")[0] in documented), None))
 
 
 def markdown(text: str, resolve: Callable[[str], str | None]) -> str:

@@ -64,6 +64,8 @@ def moved(text: str, source: str, name: str) -> str:
         there = posixpath.normpath(posixpath.join(posixpath.dirname(source), link))
         if there in OUTSIDE:
             there = OUTSIDE[there]
+        elif source in OUTSIDE and there == "README.md":
+            there = "index.md"
         elif source in OUTSIDE and there.startswith("docs/"):
             there = there.removeprefix("docs/")
         else:
