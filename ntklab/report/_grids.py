@@ -31,7 +31,7 @@ def grids(title: str, value: dict[str, Any]) -> Iterator[Grid]:
         if isinstance(inner, dict) and not _like(list(inner.values())):
             yield from grids(name, inner)
         else:
-            yield _rows(name, inner)
+            yield from _rows(name, list(_leaves(inner)) if isinstance(inner, dict) else [((), row) for row in inner])
 
 
 def cell(value: Any) -> str:
@@ -54,7 +54,11 @@ def cell(value: Any) -> str:
 
 def _tabular(value: Any) -> bool:
     """Tell whether a value is a table of its own: a list of things with names, or things with names inside."""
-    return bool(value) and (isinstance(value, dict) or (isinstance(value, list) and _like(value)))
+    return bool(value) and (isinstance(value, dict) or _rows_inside(value))
+
+
+def _rows_inside(value: Any) -> bool:
+    return isinstance(value, list) and _like(value)
 
 
 def _like(values: list[Any]) -> bool:
@@ -66,8 +70,11 @@ def _like(values: list[Any]) -> bool:
     return bool(shared) or nested
 
 
-def _rows(title: str, value: list[Any] | dict[str, Any]) -> Grid:
-    found = list(_leaves(value)) if isinstance(value, dict) else [((), row) for row in value]
+def _rows(title: str, found: list[tuple[tuple[str, ...], dict[str, Any]]]) -> Iterator[Grid]:
+    """Yield a table of rows, then one for each list of rows inside them, whose row 2.1 is the first inside row 2."""
+    inside = list(dict.fromkeys(key for _, row in found for key, inner in row.items() if _rows_inside(inner)))
+    if inside and not any(names for names, _ in found):
+        found = [((str(number),), row) for number, (_, row) in enumerate(found, 1)]
     depth = max(len(names) for names, _ in found)
     flat = [dict(_flat(row)) for _, row in found]
     columns = list(dict.fromkeys(key for row in flat for key in row))
@@ -75,7 +82,14 @@ def _rows(title: str, value: list[Any] | dict[str, Any]) -> Grid:
         (*names, *[""] * (depth - len(names)), *(row.get(column, "") for column in columns))
         for (names, _), row in zip(found, flat, strict=True)
     ]
-    return Grid(title, [""] * depth + columns, rows)
+    yield Grid(title, [""] * depth + columns, rows)
+    for key in inside:
+        below = [
+            ((f"{'.'.join(names)}.{number}",), inner)
+            for names, row in found
+            for number, inner in enumerate(row.get(key) or (), 1)
+        ]
+        yield from _rows(f"{title}: {key}", below)
 
 
 def _leaves(value: dict[str, Any]) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:
@@ -90,7 +104,7 @@ def _leaves(value: dict[str, Any]) -> Iterator[tuple[tuple[str, ...], dict[str, 
 
 def _flat(row: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
     for key, value in row.items():
-        if key == IMAGE:
+        if key == IMAGE or _rows_inside(value):
             continue
         if isinstance(value, dict) and value:
             yield from _flat(value, f"{prefix}{key}, ")

@@ -102,6 +102,21 @@ def test_like_things_are_rows_and_long_lists_are_named_by_size():
     assert (list(runs.header), runs.rows) == (["seed", "svm, accuracy"], [("0", "50"), ("1", "52.5")])
 
 
+def test_rows_inside_rows_are_numbered_by_those_that_they_are_in():
+    networks = [
+        {"width": 8, "trials": [{"residual": 0.5}, {"residual": 0.25}]},
+        {"width": 16, "trials": [{"residual": 1.0}]},
+    ]
+    results = {"rows": [{"pooling": "gap", "networks": networks}, {"pooling": "none", "networks": networks[:1]}]}
+    rows, inner, trials = grids("", results)
+    assert (rows.title, list(rows.header)) == ("rows", ["", "pooling"])
+    assert rows.rows == [("1", "gap"), ("2", "none")]
+    assert (inner.title, list(inner.header)) == ("rows: networks", ["", "width"])
+    assert inner.rows == [("1.1", "8"), ("1.2", "16"), ("2.1", "8")]
+    assert (trials.title, list(trials.header)) == ("rows: networks: trials", ["", "residual"])
+    assert trials.rows == [("1.1.1", "0.5"), ("1.1.2", "0.25"), ("1.2.1", "1"), ("2.1.1", "0.5"), ("2.1.2", "0.25")]
+
+
 def test_images_with_predictions_and_spectra_are_drawn_where_a_record_has_them():
     example = {"image": np.zeros((8, 8, 1)), "label": "3", "predicted": "8", "probability": 0.61}
     runs = [{"kernel": "k", "accuracy": 50.0, "eigenvalues": [2.0, 1.0]}]
