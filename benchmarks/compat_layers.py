@@ -469,6 +469,37 @@ def outputs_of_a_residual_network(nt):
     return {"shape": shape, "outputs": net[1](filled(params), vectors()[0])}
 
 
+@program
+def several_inputs(nt):
+    stax = nt.stax
+    see = stax.serial(stax.Conv(8, (2, 2), b_std=0.2), stax.Relu(), stax.GlobalAvgPool(), stax.Dense(4, b_std=0.1))
+    read = stax.serial(stax.Dense(8, b_std=0.3), stax.Erf(), stax.Dense(4))
+    layers = stax.parallel(see, read), stax.FanInSum(), stax.Relu(), stax.Dense(1, b_std=0.2)
+    (a1, a2), (b1, b2) = images(), vectors()
+    return both(stax.serial(*layers)[2], (a1, b1[:3]), (a2, b2[:2]))
+
+
+@program
+def several_inputs_nested_and_masked(nt):
+    stax = nt.stax
+    read = stax.serial(stax.Dense(8, b_std=0.3), stax.Relu(), stax.GlobalAvgPool(), stax.Dense(4))
+    inner = stax.serial(stax.parallel(stax.Dense(4, b_std=0.1), stax.Dense(4, 1.3)), stax.FanInProd())
+    layers = stax.parallel(read, inner), stax.FanInConcat(1), stax.Dense(4), stax.Relu(), stax.Dense(1)
+    (s1, s2), (b1, b2), (c1, c2) = ragged(9.0), vectors(), vectors()
+    x1, x2 = (s1, (b1[:3], jnp.sin(c1[:3, :2]))), (s2, (b2[:2], jnp.sin(c2[:2, :2])))
+    return both(stax.serial(*layers)[2], x1, x2, mask_constant=9.0)
+
+
+@program
+def several_inputs_of_finite_networks(nt):
+    stax, (a, _), (b, _) = nt.stax, images(), vectors()
+    see = stax.serial(stax.Conv(4, (2, 2), b_std=0.2), stax.GlobalAvgPool(), stax.Dense(5, b_std=0.2))
+    layers = stax.parallel(see, stax.Dense(5)), stax.FanInSum(), stax.Relu(), stax.Dense(2, b_std=0.2)
+    init_fn, apply_fn, _ = stax.serial(*layers)
+    shape, params = init_fn(jax.random.PRNGKey(0), (a.shape, b[:3].shape))
+    return {"shape": np.asarray(shape), "outputs": apply_fn(filled(params), (a, b[:3]))}
+
+
 def ragged(constant):
     """Sequences of different lengths, filled up."""
     x1, x2 = (np.array(data(n, 5, 3, seed=n)) for n in (3, 2))

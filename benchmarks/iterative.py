@@ -29,6 +29,7 @@ from typing import Any
 import click
 import jax
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 import ntklab
 from ntklab._core import Record
@@ -226,9 +227,10 @@ def work(folder: Path, variant: str, process: int, port: int, settings: dict[str
     middle = time.perf_counter()
     file, tolerance = place(folder, variant, settings, "npz"), settings["tolerance"]
     before = iterations(file)
-    solution = conjugate_gradients(
-        k, y, Ridge(settings["ridge"]), preconditioner=low_rank, tolerance=tolerance, checkpoint=file, save_every=0
-    )
+    with threadpool_limits(1):  # the operator's own threads multiply
+        solution = conjugate_gradients(
+            k, y, Ridge(settings["ridge"]), preconditioner=low_rank, tolerance=tolerance, checkpoint=file, save_every=0
+        )
     end = time.perf_counter()
     if process == 0:
         products = len(solution.history) - before + (before > 0)

@@ -8,7 +8,9 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
+import finite_width
 import layers
+import numpy as np
 
 from ntklab._core import Record
 
@@ -180,6 +182,26 @@ def overview(results: Path) -> str:
     return "\n".join(lines) + "\n"
 
 
+def newcomer(results: Path) -> str:
+    """Return the table of docs/guides/quickstart.md."""
+    record = Record.load(results / "newcomer.json")
+    r = record.results
+    lines = [
+        f"{record.environment['cores']} cores, jax {record.environment['packages']['jax']}; medians (and ranges) of "
+        f"{record.settings['rounds']} rounds, each from nothing:",
+        "",
+        "| step, each a process of its own | seconds | since the beginning |",
+        "|---|---|---|",
+    ]
+    since = np.cumsum(list(r["seconds"].values()), axis=0)
+    for (name, seconds), total in zip(r["seconds"].items(), since, strict=True):
+        spread = f"{np.median(seconds):.1f} ({min(seconds):.1f} to {max(seconds):.1f})"
+        lines.append(f"| {name} | {spread} | {np.median(total):.0f} |")
+    left = " and ".join(map(str, sorted(set(r["tiles_left_by_the_kill"]))))
+    lines += ["", f"The kill, `SIGKILL`, left {left} of {r['tiles']} tiles; the next run computed the others."]
+    return "\n".join(lines) + "\n"
+
+
 def _machine(record: Record) -> str:
     environment = record.environment
     return f"{environment['cores']} cores, jax {environment['packages']['jax']}, {record.settings['rounds']} rounds"
@@ -190,6 +212,8 @@ PAGES = {
     "docs/engines.md": engines,
     "docs/layers.md": lambda results: layers.table(),
     "docs/guides/any-model.md": empirical,
+    "docs/guides/finite-width.md": finite_width.tables,
+    "docs/guides/quickstart.md": newcomer,
     "docs/solvers.md": solvers,
     "docs/benchmarks.md": overview,
 }

@@ -29,13 +29,15 @@ class SpecError(NtklabError, ValueError):
     - An activation whose input is not Gaussian: on the raw input, after another activation, or right behind Flatten.
     - Shapes: images for a network of vectors, windows larger than what reaches them, branches of unlike shapes.
     - Branches whose sum has no closed form: they share weights, or more than one has a mean other than zero.
-    - A layer that has no kernel, or a network in JSON by another version.
+    - A layer without a closed form: BatchNorm, MaxPool, softmax attention over sqrt(d), one of your own.
+    - A network in JSON by another version.
 
     Remedies
     --------
     The message names the layer and its place. ``ntklab.spec.infer_shapes(network, input_shape)`` shows the shapes
     step by step. Put a ``Dense()`` or ``Conv(...)`` before an activation, and ``Flatten()`` or ``GlobalAvgPool()``
-    between images and the last dense layer. A layer of your own: docs/extending.md.
+    between images and the last dense layer. What has no closed form is sampled by ``engine="monte-carlo"``:
+    docs/engines.md. A layer of your own: docs/extending.md.
     """
 
 

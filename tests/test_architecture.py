@@ -43,7 +43,7 @@ TABLE = {
     "kernel": room("errors _core spec", JAX),
     # never kernel or engine: it is their oracle; scipy: Lanczos on products with the tangent kernel
     "finite": room("errors _core spec", f"{JAX} scipy diffrax optax equinox flax"),
-    "engine": room("errors _core spec kernel", f"{JAX} numba llvmlite"),
+    "engine": room("errors _core spec kernel finite", f"{JAX} numba llvmlite"),  # finite: in one file, see below
     "gram": room("errors _core engine", f"{JAX} tensorstore dask distributed dask_jobqueue"),
     "solve": room("errors _core", f"{ARRAYS} jax"),  # jax: products sharded over devices and processes
     "predict": room("errors solve", f"{ARRAYS} jax diffrax"),  # both in one file: the ODE of a general loss
@@ -304,7 +304,7 @@ def check_docstrings(tree: Tree) -> list[str]:
     for name, parsed in tree.asts.items():
         scopes: list[tuple[str, ast.Module | ast.ClassDef | ast.FunctionDef]] = [(name, parsed)]
         for scope, node in scopes:
-            if not ast.get_docstring(node):
+            if not ast.get_docstring(node) and not _is_overload(node):
                 found.append(f"{scope}: no docstring")
             if isinstance(node, ast.FunctionDef):
                 continue
@@ -312,6 +312,10 @@ def check_docstrings(tree: Tree) -> list[str]:
                 if isinstance(inner, ast.FunctionDef | ast.ClassDef) and not inner.name.startswith("_"):
                     scopes.append((f"{scope}.{inner.name}", inner))
     return found
+
+
+def _is_overload(node: ast.Module | ast.ClassDef | ast.FunctionDef) -> bool:
+    return isinstance(node, ast.FunctionDef) and any(_dotted(word) == "overload" for word in node.decorator_list)
 
 
 def check_paths(texts: dict[str, str]) -> list[str]:
@@ -334,6 +338,14 @@ def tree() -> Tree:
 
 def test_every_import_is_allowed_by_the_table(tree):
     assert check_table(tree, TABLE) == []
+
+
+def test_no_closed_form_rests_on_finite_networks(tree):
+    """Their agreement is a check only as long as neither side looks at the other."""
+    looking = {
+        name for name in tree.files if any(target.startswith("ntklab.finite") for target, *_ in tree.imports(name))
+    }
+    assert {name for name in looking if tree.room(name) in ("kernel", "engine")} == {"ntklab.engine._sampled"}
 
 
 def test_no_room_imports_a_private_name_of_another(tree):

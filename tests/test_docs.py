@@ -49,7 +49,7 @@ def run(name: str, text: str, folder: Path | None = None, commands: bool = False
     return subprocess.run(command, input=given, capture_output=True, text=True, check=False, cwd=folder)
 
 
-LONG = ("any-model.md", "cluster.md", "from-neural-tangents.md", "scikit-learn.md")  # half a minute each
+LONG = ("any-model.md", "cluster.md", "finite-width.md", "from-neural-tangents.md", "scikit-learn.md")  # the longest
 
 
 @pytest.mark.parametrize(

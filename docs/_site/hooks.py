@@ -13,7 +13,7 @@ from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File
 
 ROOT = Path(__file__).parents[2]
-FIGURES = ("benchmarks/results/equivalence-fc.png", "benchmarks/results/equivalence-cnn.png")
+FIGURES = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "benchmarks" / "results").glob("*.png"))
 OUTSIDE = {"CHANGELOG.md": "changelog.md", "tests/README.md": "tests.md", **{name: name for name in FIGURES}}
 """Files of the repository that are not in docs/, and where they are on the site."""
 

@@ -12,7 +12,7 @@ from ntklab import __version__, report, studies
 from ntklab._core import Record, precision_for
 from ntklab.cli._finite import cnn, equivalence, lazy
 from ntklab.cli._gram import gram
-from ntklab.cli._output import numbers, output_options, show
+from ntklab.cli._output import dtype_option, engine_option, numbers, output_options, show
 from ntklab.errors import InputError, NtklabError
 
 
@@ -34,8 +34,8 @@ def reproduce() -> None:
 @reproduce.command()
 @click.option("--train", default=100, show_default=True, help="Training images.")
 @click.option("--test", default=297, show_default=True, help="Test images.")
-@click.option("--seed", default=0, show_default=True)
-@click.option("--engine", default="auto", show_default=True)
+@click.option("--seed", default=0, show_default=True, help="Of the draw of images.")
+@engine_option
 @output_options
 def digits(train: int, test: int, seed: int, engine: str, json_: Path | None, png: Path | None) -> None:
     """Three kernels on scikit-learn's 8 x 8 digits: about a minute, nothing to download."""
@@ -45,14 +45,14 @@ def digits(train: int, test: int, seed: int, engine: str, json_: Path | None, pn
 @reproduce.command()
 @click.option("--data", required=True, type=click.Path(path_type=Path), help="Directory with the CIFAR-10 files.")
 @click.option("--depth", default=11, show_default=True, help="Weight layers: depth - 1 convolutions and one dense.")
-@click.option("--pooling", default="gap", show_default=True, type=click.Choice(["none", "gap"]))
+@click.option("--pooling", default="gap", show_default=True, type=click.Choice(["none", "gap"]), help="none is CNTK-V.")
 @click.option("--train", type=int, help="Training images, drawn class-balanced.  [default: all]")
 @click.option("--test", type=int, help="Test images, from the first.  [default: all]")
 @click.option("--seed", default=0, show_default=True, help="Seed of the first draw.")
 @click.option("--repeats", default=1, show_default=True, help="Draws, with seeds counting up.")
 @click.option("--ridge", default=0.0, show_default=True, help="Relative to the mean diagonal.")
-@click.option("--dtype", default="float32", show_default=True, type=click.Choice(["float32", "float64"]))
-@click.option("--engine", default="auto", show_default=True)
+@dtype_option
+@engine_option
 @click.option("--save", type=click.Path(dir_okay=False, path_type=Path), help="Keep the last draw's Grams (.npz).")
 @output_options
 def cifar10(
@@ -95,7 +95,7 @@ def cifar10(
 @click.option("--draws", default=20, show_default=True, help="Class-balanced draws, with seeds counting up.")
 @click.option("--test", type=int, help="Test images, from the first.  [default: all]")
 @click.option("--seed", default=0, show_default=True, help="Seed of the first draw.")
-@click.option("--engine", default="auto", show_default=True)
+@engine_option
 @click.option(
     "--store", type=click.Path(file_okay=False, path_type=Path), help="Keep each draw's record; resume there."
 )
@@ -146,7 +146,13 @@ reproduce.add_command(cnn)
 
 @app.command("report")
 @click.argument("records", nargs=-1, required=True, type=click.Path(dir_okay=False, path_type=Path))
-@click.option("--html", default="report.html", show_default=True, type=click.Path(dir_okay=False, path_type=Path))
+@click.option(
+    "--html",
+    default="report.html",
+    show_default=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The page.",
+)
 @click.option("--png", type=click.Path(file_okay=False, path_type=Path), help="Put the figures here, too.")
 def report_(records: tuple[Path, ...], html: Path, png: Path | None) -> None:
     """One HTML page from RECORDs of any kind: tables, figures, published numbers. Computes nothing."""

@@ -8,7 +8,7 @@ from typing import Any, get_args
 import click
 
 from ntklab import studies
-from ntklab.cli._output import numbers, output_options, show
+from ntklab.cli._output import engine_option, numbers, output_options, show
 
 _STORE = click.option(
     "--store", type=click.Path(file_okay=False, path_type=Path), help="Keep each part's record; resume there."
@@ -16,7 +16,9 @@ _STORE = click.option(
 
 
 @click.command()
-@click.option("--case", default="fc", show_default=True, type=click.Choice(get_args(studies.Case)))
+@click.option(
+    "--case", default="fc", show_default=True, type=click.Choice(get_args(studies.Case)), help="Kind of network."
+)
 @click.option("--widths", help="Widths for the kernel, such as 64,128,256.")
 @click.option("--training-widths", help="Widths for training.")
 @click.option("--seeds", default=32, show_default=True, help="Random networks per width for the kernel.")
@@ -47,7 +49,7 @@ def equivalence(
 
 @click.command()
 @click.option("--alphas", help="Scales of the output, increasing, such as 0.5,2,8.  [default: 1/8 to 16]")
-@click.option("--width", default=256, show_default=True)
+@click.option("--width", default=256, show_default=True, help="Of the hidden layers.")
 @click.option("--seeds", default=4, show_default=True, help="Random networks per scale.")
 @_STORE
 @output_options
@@ -66,11 +68,11 @@ def lazy(alphas: str | None, width: int, seeds: int, store: Path | None, json_: 
 @click.option("--test", default=500, show_default=True, help="Test images, from the first.")
 @click.option("--kappa", default=0.2, show_default=True, help="Scale of the output.")
 @click.option("--rates", default="0.2", show_default=True, help="Shares of the largest stable learning rate.")
-@click.option("--epochs", default=40, show_default=True)
+@click.option("--epochs", default=40, show_default=True, help="Passes over the training images.")
 @click.option("--batch", default=25, show_default=True, help="Images per step.")
 @click.option("--trials", default=2, show_default=True, help="Random networks per rate.")
 @click.option("--seed", default=0, show_default=True, help="Of the draw of images.")
-@click.option("--engine", default="auto", show_default=True, help="For the kernels.")
+@engine_option
 @_STORE
 @output_options
 def cnn(

@@ -14,6 +14,7 @@ import numpy as np
 import ntklab
 from ntklab import gram as compute_gram
 from ntklab._core import precision_for
+from ntklab.cli._output import dtype_option, engine_option
 from ntklab.errors import InputError, NtklabError
 from ntklab.gram import estimate, export, resume, status, verify
 from ntklab.spec import Layer, from_json, zoo
@@ -30,8 +31,8 @@ def _kernel_options(required: bool) -> Callable[[Any], Any]:
         click.option("--data", required=required, help="Inputs: x.npy, or arrays.npz:name."),
         click.option("--data2", help="Inputs of the columns.  [default: the same; a symmetric matrix]"),
         click.option("--get", default="nngp,ntk", show_default=True, help="nngp, ntk, or both."),
-        click.option("--dtype", default="float32", show_default=True, type=click.Choice(["float32", "float64"])),
-        click.option("--engine", default="auto", show_default=True),
+        dtype_option,
+        engine_option,
         click.option("--tile", type=int, help="Side of a tile.  [default: two minutes, by measurement]"),
         click.option("--memory", default=1.0, show_default=True, help="GB for tiles in one process."),
     )

@@ -11,6 +11,20 @@ import click
 from ntklab import report
 from ntklab._core import Record
 
+engine_option = click.option(
+    "--engine",
+    default="auto",
+    show_default=True,
+    help="Engine of the kernels: auto takes the fastest that supports the network.",
+)
+dtype_option = click.option(
+    "--dtype",
+    default="float32",
+    show_default=True,
+    type=click.Choice(["float32", "float64"]),
+    help="Precision of the kernels.",
+)
+
 
 def output_options(command: Any) -> Any:
     """Give a command --png and --json."""

@@ -1,31 +1,21 @@
-"""`ntklab.compile`: from a network to a function of two sets of inputs."""
+"""What `ntklab.compile` returns: a kernel as a function of two sets of inputs."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 from jaxtyping import Array, Float
 
+from ntklab.engine._inputs import check_inputs
 from ntklab.engine._interface import Engine
-from ntklab.engine._select import EngineChoice, select
+from ntklab.engine._select import EngineChoice
 from ntklab.errors import InputError
-from ntklab.kernel import (
-    GET,
-    Learned,
-    PairValue,
-    Plan,
-    Positions,
-    learned_number,
-    learned_numbers,
-    lower,
-    warn_of_coarse_quadrature,
-)
+from ntklab.kernel import Learned, PairValue, Plan, learned_number, learned_numbers
 from ntklab.spec import Layer
 
 Hyper = Mapping[str, Mapping[str, Any]]
@@ -139,29 +129,7 @@ class KernelFn:
 
     def check(self, x: Any, name: str = "x") -> Any:
         """Return ``x`` as a NumPy or JAX array if this kernel can take it, else raise InputError."""
-        _check_dtype(self.dtype)
-        if not isinstance(x, jax.Array):
-            try:
-                x = np.asarray(x)
-            except ValueError as error:
-                raise InputError(f"{name} is no array: {error} Give rows of equal lengths.") from None
-        shape = self.plan.input_shape
-        if x.ndim != len(shape) + 1 or x.shape[1:] != shape or x.shape[0] == 0:
-            wanted = "(n, " + ", ".join(map(str, shape)) + ")"
-            hint = "; add the batch axis with x[None]" if x.shape == shape else ""
-            raise InputError(f"{name} needs the shape {wanted} with n >= 1, got {tuple(x.shape)}{hint}.")
-        if not (jnp.issubdtype(x.dtype, jnp.number) or x.dtype == bool) or jnp.iscomplexobj(x):
-            raise InputError(f"{name} needs real numbers, got dtype {x.dtype}.")
-        if not isinstance(x, Tracer):
-            with np.errstate(over="ignore"):
-                host = np.asarray(x).astype(self.dtype)
-            finite = np.isfinite(host).reshape((x.shape[0], -1)).all(axis=1)
-            if not finite.all():
-                row = int(np.argmin(finite))
-                raise InputError(
-                    f"{name} has NaN or infinite values as {self.dtype}, the first in row {row}; clean or drop it."
-                )
-        return x
+        return check_inputs(x, self.plan.input_shape, self.dtype, name)
 
     def _admit(self, x: Any, name: str) -> Float[Array, "n *shape"]:
         return jnp.asarray(self.check(x, name), self.dtype)
@@ -177,95 +145,3 @@ class KernelFn:
             key: {name: learned_number(name, jnp.asarray(value, self.dtype)) for name, value in numbers.items()}
             for key, numbers in hyper.items()
         }
-
-
-def compile(
-    network: Layer | Mapping[str, Layer],
-    input_shape: Sequence[int],
-    *,
-    engine: str = "auto",
-    dtype: Literal["float32", "float64"] | np.dtype = "float32",
-    get: Sequence[str] = GET,
-    positions: Positions | None = None,
-) -> KernelFn:
-    r"""Return the kernel function of a network whose width goes to infinity.
-
-    .. math:: K(x, x') = E[f(x) f(x')], \quad
-        \Theta(x, x') = E\Big[\sum_{\theta\ \text{trained}} \partial_\theta f(x)\, \partial_\theta f(x')\Big]
-
-    Parameters
-    ----------
-    network : Layer or mapping of name to Layer
-        A network, such as ``Serial(...)`` or ``zoo.cntk(11, "gap")``. Several networks under names are computed
-        in one pass over what they share.
-    input_shape : sequence of int
-        Shape of one input, channels last: ``(d,)`` or ``(H, W, C)``.
-    engine : str
-        ``"auto"`` takes the fastest engine that supports the plan and records the choice in ``kfn.engine``; a
-        named one runs or raises.
-    dtype : {"float32", "float64"}
-        float32 is exact to about 1e-6, also where inputs coincide, and enough for images without a tiny ridge. The
-        NTK of parallel inputs of different length is exact to about 1e-4 per ReLU (docs/maths.md), in float64 to
-        1e-8, which needs JAX's 64-bit mode.
-    get : sequence of {"nngp", "ntk"}
-        ``("nngp",)`` alone is about half the work of both.
-    positions : {"equal", "all"}, optional
-        For a network that ends with spatial axes ``P``, which has one output at every position: ``"equal"`` gives
-        kernels ``(n1, n2, *P)``, ``"all"`` those of all pairs of positions, ``(n1, n2, *P, *P)``. For ``kfn(...)``
-        and ``kfn.diagonal``; :func:`ntklab.gram` takes one number per pair of inputs.
-
-    Returns
-    -------
-    KernelFn
-        ``kfn(x1, x2)`` has ``.nngp`` and ``.ntk`` of shape ``(n1, n2)``; ``kfn(x1)`` is the symmetric case.
-
-    Raises
-    ------
-    SpecError
-        The network has no closed form for such inputs, or its shapes do not fit.
-    EngineError
-        The named engine cannot run it here.
-    InputError
-        An unknown engine, dtype, ``get`` or ``positions``, or float64 without JAX's 64-bit mode.
-
-    Warns
-    -----
-    PrecisionWarning
-        A function of the user, ``Elementwise(fn)``, is too rough for the quadrature.
-
-    Notes
-    -----
-    Cost: ``kfn.plan.work`` counted steps per pair of inputs; linear in depth and in the number of pairs, and
-    quadratic in the number of pixels once pooling is involved. Sources: Jacot et al. 2018 and Lee et al. 2018
-    (dense), Arora et al. 2019, section 4 and appendix G (convolutional), Novak et al. 2019 (pooling).
-
-    Examples
-    --------
-    >>> import numpy as np, ntklab
-    >>> from ntklab.spec import zoo
-    >>> kfn = ntklab.compile(zoo.fc(3), input_shape=(2,))
-    >>> x = np.array([[1.0, 0.0], [0.0, 1.0]])
-    >>> np.asarray(kfn(x).ntk).round(4)
-    array([[3.    , 0.6857],
-           [0.6857, 3.    ]], dtype=float32)
-    """
-    try:
-        dtype = np.dtype(dtype)
-    except TypeError:
-        raise InputError(f'dtype is "float32" or "float64", got {dtype!r}.') from None
-    _check_dtype(dtype)
-    plan = lower(network, input_shape, get, positions)
-    chosen, choice = select(engine, plan, jax.devices()[0], dtype)
-    warn_of_coarse_quadrature(plan, dtype)
-    networks = dict(network) if isinstance(network, Mapping) else {"": network}
-    return KernelFn(networks, plan, choice, dtype, chosen)
-
-
-def _check_dtype(dtype: np.dtype) -> None:
-    if dtype not in (np.dtype("float32"), np.dtype("float64")):
-        raise InputError(f'dtype is "float32" or "float64", got {dtype}.')
-    if dtype == np.dtype("float64") and jax.dtypes.canonicalize_dtype(np.float64) != np.float64:
-        raise InputError(
-            'dtype="float64" needs JAX\'s 64-bit mode, which is off: call jax.config.update("jax_enable_x64", True) '
-            "when the program starts, set JAX_ENABLE_X64=1, or work inside `with jax.enable_x64(True):`."
-        )

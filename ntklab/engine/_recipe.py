@@ -7,7 +7,8 @@ from typing import Any
 
 import jax
 
-from ntklab.engine._kernel_fn import KernelFn, compile
+from ntklab.engine._compile import compile
+from ntklab.engine._kernel_fn import KernelFn
 from ntklab.spec import from_json, to_json
 
 

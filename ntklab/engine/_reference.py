@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ntklab.engine._interface import Engine, Support
-from ntklab.kernel import RULES, Carry, Learned, PairValue, Plan, image_pass, pair_pass
+from ntklab.kernel import RULES, Carry, Learned, Loop, PairValue, Plan, find_loops, image_pass, pair_pass
 
 _BLOCK_BYTES = 4 << 20
 """What a block of pairs may take: measured best on CPU at the size of a core's share of cache."""
@@ -49,8 +49,9 @@ def _run(x1: Array, x2: Array | None, learned: Learned, *, plan: Plan) -> list[P
     side = _block_side(plan, x1.dtype)
     b1, b2 = min(side, n1), min(side, n2)
     rows, columns = -(-n1 // b1), -(-n2 // b2)
-    left = _blocks(plan, x1, learned, b1, rows)
-    right = left if x2 is None else _blocks(plan, x2, learned, b2, columns)
+    loops = find_loops(plan, learned)
+    left = _blocks(plan, x1, learned, loops, b1, rows)
+    right = left if x2 is None else _blocks(plan, x2, learned, loops, b2, columns)
     if x2 is None:
         i, j = np.triu_indices(rows)
     else:
@@ -59,7 +60,7 @@ def _run(x1: Array, x2: Array | None, learned: Learned, *, plan: Plan) -> list[P
     @jax.checkpoint  # derivatives recompute a block instead of keeping all of its layers for all blocks
     def block(index: tuple[Array, Array]) -> list[PairValue]:
         (xi, li), (xj, rj) = (_take(side, k) for side, k in zip((left, right), index, strict=True))
-        return pair_pass(plan, xi, xj, li, rj, learned)
+        return pair_pass(plan, xi, xj, li, rj, learned, loops)
 
     tiles = jax.lax.map(block, (jnp.asarray(i), jnp.asarray(j)))
     ndim = len(plan.ops[plan.outputs[0][1]].spatial)
@@ -83,19 +84,23 @@ def _run(x1: Array, x2: Array | None, learned: Learned, *, plan: Plan) -> list[P
 
 @partial(jax.jit, static_argnames=("plan",))
 def _diagonal(x: Array, learned: Learned, *, plan: Plan) -> list[PairValue]:
+    loops = find_loops(plan, learned)
+
     def one(xi: Array) -> list[PairValue]:
-        own = image_pass(plan, xi[None], learned)
-        return pair_pass(plan, xi[None], xi[None], own, own, learned)
+        own = image_pass(plan, xi[None], learned, loops=loops)
+        return pair_pass(plan, xi[None], xi[None], own, own, learned, loops)
 
     return jax.tree.map(lambda a: a[:, 0, 0], jax.lax.map(one, x))
 
 
-def _blocks(plan: Plan, x: Array, learned: Learned, size: int, count: int) -> tuple[Array, list]:
+def _blocks(
+    plan: Plan, x: Array, learned: Learned, loops: tuple[Loop, ...], size: int, count: int
+) -> tuple[Array, list]:
     """Return inputs and their image pass, cut into blocks; the last one repeats the last input."""
     if any(op.image is Carry.ALL for op in plan.ops):
-        own = jax.lax.map(lambda xi: jax.tree.map(lambda a: a[0], image_pass(plan, xi[None], learned)), x)
+        own = jax.lax.map(lambda xi: jax.tree.map(lambda a: a[0], image_pass(plan, xi[None], learned, None, loops)), x)
     else:
-        own = image_pass(plan, x, learned)
+        own = image_pass(plan, x, learned, None, loops)
     index = np.minimum(np.arange(size * count), x.shape[0] - 1).reshape((count, size))
     return _take((x, own), index)
 

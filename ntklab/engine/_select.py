@@ -15,6 +15,9 @@ from ntklab.engine._simd import Simd
 from ntklab.errors import EngineError, InputError
 from ntklab.kernel import Plan
 
+SAMPLED = "monte-carlo"
+"""No engine, since it runs no plan: ``compile`` samples finite networks under this name."""
+
 ENGINES: tuple[Engine, ...] = (Simd(), Cuda(), Displacement(), Reference())
 """All engines, fastest first; ``engine="auto"`` takes the first one that supports the plan."""
 
@@ -47,7 +50,7 @@ def select(engine: str, plan: Plan, device: Any, dtype: np.dtype) -> tuple[Engin
     names = [candidate.name for candidate in ENGINES]
     if engine != "auto":
         if engine not in names:
-            raise InputError(f'engine is "auto" or one of {", ".join(names)}, got {engine!r}.')
+            raise InputError(f'engine is "auto" or one of {", ".join((*names, SAMPLED))}, got {engine!r}.')
         chosen = ENGINES[names.index(engine)]
         ok, reason = chosen.supports(plan, device, dtype)
         if not ok:

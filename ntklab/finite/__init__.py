@@ -19,6 +19,7 @@ from ntklab.finite._monte_carlo import monte_carlo_stream as monte_carlo_stream
 from ntklab.finite._network import DType as DType
 from ntklab.finite._network import Network as Network
 from ntklab.finite._network import Params as Params
+from ntklab.finite._network import couples_inputs as couples_inputs
 from ntklab.finite._network import network as network
 from ntklab.finite._nngp import empirical_nngp as empirical_nngp
 from ntklab.finite._products import NtkSpectrum as NtkSpectrum

@@ -24,9 +24,20 @@ def _polynomial(layer: spec.Polynomial, x: Float[Array, "..."]) -> Float[Array, 
     return jnp.polyval(jnp.asarray(layer.coef[::-1] or (0.0,), x.dtype), x)
 
 
+def _affine(layer: spec.Affine, x: Float[Array, "..."]) -> Float[Array, "..."]:
+    inner = layer.activation
+    return layer.scale * PHI[type(inner)](inner, layer.input_scale * x) + layer.shift
+
+
+def _combination(layer: spec.Combination, x: Float[Array, "..."]) -> Float[Array, "..."]:
+    return jnp.stack([PHI[type(term)](term, x) for term in layer.terms]).sum(axis=0)
+
+
 PHI: dict[type[Activation], Callable[[Any, Float[Array, "..."]], Float[Array, "..."]]] = {
     spec.ABRelu: lambda f, x: f.a * jnp.minimum(x, 0.0) + f.b * jnp.maximum(x, 0.0),
     spec.Abs: lambda _, x: jnp.abs(x),
+    spec.Affine: _affine,
+    spec.Combination: _combination,
     spec.Cos: lambda f, x: f.a * jnp.cos(f.b * x + f.c),
     spec.Erf: lambda f, x: f.a * jax.lax.erf(f.b * x) + f.c,
     spec.Exp: lambda f, x: f.a * jnp.exp(f.b * x),

@@ -1,4 +1,4 @@
-"""Linear layers on a batch ``(n, *spatial, channels)``: their weights and what they do."""
+"""Linear layers and poolings on a batch ``(n, *spatial, channels)``: their weights and what they do."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from ntklab.spec import (
     GlobalSumPool,
     Identity,
     Layer,
+    MaxPool,
     Shape,
     SumPool,
     window_padding,
@@ -163,18 +164,28 @@ def _axes(layer: Conv | ConvTranspose) -> tuple[str, str, str]:
     return f"N{axes}C", f"{axes}IO", f"N{axes}C"
 
 
-def _sum_pool(
-    layer: AvgPool | SumPool, weights: Mapping[str, Array], x: Float[Array, "n ..."]
+def _over_windows(
+    layer: AvgPool | MaxPool | SumPool, x: Float[Array, "n ..."], neutral: float, combine: Callable[[Any, Any], Array]
 ) -> Float[Array, "n ..."]:
     x, padding = _padded(x, layer.window, layer.strides, layer.padding)
     return lax.reduce_window(
         x,
-        np.zeros((), x.dtype),  # a NumPy zero: lax knows it as the sum's neutral element and can differentiate
-        lax.add,
+        np.asarray(neutral, x.dtype),  # of NumPy: lax knows it as neutral and can differentiate
+        combine,
         window_dimensions=(1, *layer.window, 1),
         window_strides=(1, *_strides(layer), 1),
         padding=padding,
     )
+
+
+def _sum_pool(
+    layer: AvgPool | SumPool, weights: Mapping[str, Array], x: Float[Array, "n ..."]
+) -> Float[Array, "n ..."]:
+    return _over_windows(layer, x, 0.0, lax.add)
+
+
+def _max_pool(layer: MaxPool, weights: Mapping[str, Array], x: Float[Array, "n ..."]) -> Float[Array, "n ..."]:
+    return _over_windows(layer, x, -math.inf, lax.max)
 
 
 def _avg_pool(layer: AvgPool, weights: Mapping[str, Array], x: Float[Array, "n ..."]) -> Float[Array, "n ..."]:
@@ -190,7 +201,7 @@ def _padded(x: Float[Array, "n ..."], window: tuple[int, ...], strides: Any, pad
     return jnp.pad(x, [(0, 0), *pads, (0, 0)], mode="wrap"), "VALID"
 
 
-def _strides(layer: Conv | ConvTranspose | ConvLocal | AvgPool | SumPool) -> tuple[int, ...]:
+def _strides(layer: Conv | ConvTranspose | ConvLocal | AvgPool | MaxPool | SumPool) -> tuple[int, ...]:
     assert isinstance(layer.strides, tuple), "the spec writes strides out"
     return layer.strides
 
@@ -211,6 +222,7 @@ LINEAR: dict[type[Layer], Finite] = {
     **{layer: Finite(_affine, affine_weights, affine_stds) for layer in _LINEAR_PARTS},
     AvgPool: Finite(_avg_pool),
     SumPool: Finite(_sum_pool),
+    MaxPool: Finite(_max_pool),
     GlobalAvgPool: Finite(_global_avg_pool),
     GlobalSumPool: Finite(_global_sum_pool),
     Flatten: Finite(_flatten),

@@ -17,7 +17,7 @@ from ntklab.errors import InputError, SpecError
 from ntklab.finite._forward import LAYERS, Weights, forward
 from ntklab.finite._positions import tell_inputs
 from ntklab.finite._widths import settle_widths
-from ntklab.spec import Layer, Serial, Weighted, infer_shapes
+from ntklab.spec import BatchNorm, Layer, Serial, Weighted, infer_shapes
 
 DType = Literal["float32", "float64"]
 Shapes = Mapping[str, Mapping[str, Any]]
@@ -53,11 +53,14 @@ class Network:
         Shape of one input, channels last.
     dtype : {"float32", "float64"}
         Of weights, inputs and outputs.
+    batch : int or None
+        If a number, one input of the network is a batch of so many, and so is one output.
     """
 
     spec: Serial
     input_shape: tuple[int, ...]
     dtype: DType
+    batch: int | None = None
 
     @property
     def output_width(self) -> int:
@@ -107,7 +110,7 @@ class Network:
         params : Params
             From :meth:`init`, or trained.
         x : array, (n, *input_shape)
-            Real numbers of any dtype; computed in the network's.
+            Real numbers of any dtype; computed in the network's. Of a network of batches, ``(n, batch, *input_shape)``.
 
         Raises
         ------
@@ -117,7 +120,11 @@ class Network:
         weights = {**params.trainable, **params.frozen}
         _check_weights(weights, {**self._template.trainable, **self._template.frozen})
         inputs = as_inputs(self, x, "x")
-        return forward(self.spec, "", tell_inputs(weights, inputs), inputs)
+
+        def of_batch(rows: Float[Array, "n ..."]) -> Float[Array, "n outputs"]:
+            return forward(self.spec, "", tell_inputs(weights, rows), rows)
+
+        return of_batch(inputs) if self.batch is None else jax.vmap(of_batch)(inputs)
 
     @cached_property
     def _template(self) -> Params:
@@ -154,6 +161,7 @@ def network(
     outputs: int = 1,
     dtype: DType = "float32",
     positions: bool = False,
+    batch: int | None = None,
 ) -> Network:
     r"""Return the network of finite width that a spec describes.
 
@@ -180,11 +188,16 @@ def network(
         float64 for kernels to more than about five digits.
     positions : bool
         Whether the network may end with spatial axes, with outputs at every position.
+    batch : int, optional
+        At least 2, and needed for a spec with BatchNorm: inputs that it takes together. One input of this network is
+        then a batch, ``(batch, *input_shape)``, and one output ``(batch, outputs)``; so its kernel of a single batch by
+        ``outputs=("full", "mean")`` has entries between all inputs of it.
 
     Raises
     ------
     SpecError
-        The spec cannot take such inputs, or leaves spatial axes at its end that were not asked for.
+        The spec cannot take such inputs, leaves spatial axes at its end that were not asked for, or has a BatchNorm and
+        no ``batch`` is given.
     InputError
         A width is not a positive integer, the dtype is another, or it is float64 and JAX is in
         32-bit mode.
@@ -208,8 +221,15 @@ def network(
     for name, value in (("width", width), ("outputs", outputs)):
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise InputError(f"{name} is a positive integer, got {value!r}.")
+    if batch is not None and (not isinstance(batch, int) or isinstance(batch, bool) or batch < 2):
+        raise InputError(f"batch is an integer >= 2 or None, got {batch!r}.")
     _check_dtype(dtype)
     infer_shapes(spec, input_shape)  # the user's own spec first, so that errors show it as it was written
+    if batch is None and couples_inputs(spec, input_shape):
+        raise SpecError(
+            "BatchNorm couples the inputs of a batch, so its networks take whole batches as inputs: say of how many, "
+            "network(spec, input_shape, batch=n), and give x of shape (m, n, *input_shape)."
+        )
     settled = settle_widths(spec if isinstance(spec, Serial) else Serial(spec), width, outputs)
     assert isinstance(settled, Serial)
     shape = infer_shapes(settled, input_shape)[-1].output_shape
@@ -218,7 +238,21 @@ def network(
             f"A finite network ends in a vector of outputs; this one ends in shape {shape}. "
             f"Add Flatten() or GlobalAvgPool(), or allow it with positions=True."
         )
-    return Network(settled, tuple(input_shape), dtype)
+    return Network(settled, tuple(input_shape), dtype, batch)
+
+
+def couples_inputs(spec: Layer, input_shape: Sequence[int]) -> bool:
+    """Return whether what a network makes of one input depends on the others of its batch: one with BatchNorm.
+
+    Such a network is made with ``network(..., batch=n)``.
+
+    Examples
+    --------
+    >>> from ntklab.spec import BatchNorm, Dense, Serial
+    >>> couples_inputs(Serial(Dense(), BatchNorm()), (3,))
+    True
+    """
+    return any(isinstance(step.layer, BatchNorm) for step in infer_shapes(spec, input_shape))
 
 
 def as_inputs(net: Network, x: Shaped[Array | np.ndarray, "..."], name: str) -> Float[Array, "n ..."]:
@@ -226,8 +260,9 @@ def as_inputs(net: Network, x: Shaped[Array | np.ndarray, "..."], name: str) -> 
     array = x if isinstance(x, jax.Array) else np.asarray(x)
     if array.dtype.kind not in "biuf" and not jnp.issubdtype(array.dtype, jnp.floating):
         raise InputError(f"{name} holds real numbers, got dtype {array.dtype}.")
-    if array.ndim == 0 or array.shape[1:] != net.input_shape:
-        wanted = ", ".join(map(str, net.input_shape))
+    one = net.input_shape if net.batch is None else (net.batch, *net.input_shape)
+    if array.ndim == 0 or array.shape[1:] != one:
+        wanted = ", ".join(map(str, one))
         raise InputError(f"{name} has shape (n, {wanted}) for this network, got {array.shape}.")
     return jnp.asarray(array, net.dtype)
 

@@ -12,7 +12,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from ntklab.finite._linear import PRECISION, Finite, Shapes
-from ntklab.spec import Aggregate, DotGeneral, Dropout, ImageResize, Index, Layer, LayerNorm, Shape
+from ntklab.spec import Aggregate, BatchNorm, DotGeneral, Dropout, ImageResize, Index, Layer, LayerNorm, Shape
 
 Batch = Float[Array, "n ..."]
 Weights = Mapping[str, Array]
@@ -54,9 +54,16 @@ def _resize(layer: ImageResize, weights: Weights, x: Batch) -> Batch:
 
 
 def _layer_norm(layer: LayerNorm, weights: Weights, x: Batch) -> Batch:
-    axes = (*(1 + axis for axis in layer.positions(x.ndim - 2)), -1)
+    return _normalised(x, (*(1 + axis for axis in layer.positions(x.ndim - 2)), -1), layer.eps)
+
+
+def _batch_norm(layer: BatchNorm, weights: Weights, x: Batch) -> Batch:
+    return _normalised(x, tuple(range(x.ndim - 1)), layer.eps)
+
+
+def _normalised(x: Batch, axes: tuple[int, ...], eps: float) -> Batch:
     centred = x - jnp.mean(x, axis=axes, keepdims=True)
-    return centred / jnp.sqrt(jnp.mean(jnp.square(centred), axis=axes, keepdims=True) + layer.eps)
+    return centred / jnp.sqrt(jnp.mean(jnp.square(centred), axis=axes, keepdims=True) + eps)
 
 
 def _dropout(layer: Dropout, weights: Weights, x: Batch) -> Batch:
@@ -93,5 +100,6 @@ POSITIONS: dict[type[Layer], Finite] = {
     Aggregate: Finite(_aggregate),
     ImageResize: Finite(_resize),
     LayerNorm: Finite(_layer_norm),
+    BatchNorm: Finite(_batch_norm),
     Dropout: Finite(_dropout, _seed),
 }

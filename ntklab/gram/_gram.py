@@ -80,7 +80,9 @@ def gram(
            [0.212, 0.212, 1.333]], dtype=float32)
     """
     if not isinstance(kfn, KernelFn):
-        raise InputError(f"kfn is what ntklab.compile(...) returns, got {type(kfn).__name__}.")
+        raise InputError(
+            f"kfn is what ntklab.compile(...) returns, got {type(kfn).__name__}; a sampled kernel is called, kfn(x)."
+        )
     if kfn.plan.positions:
         raise InputError("gram takes one number per pair of inputs, and kfn was compiled with positions=...: call it.")
     rows: np.ndarray = np.asarray(kfn.check(x1, "x1"))

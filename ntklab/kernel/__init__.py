@@ -1,5 +1,7 @@
 """Closed-form kernels: dual activations, the Plan, and one rule per operation."""
 
+from ntklab.kernel._loops import Loop as Loop
+from ntklab.kernel._loops import find_loops as find_loops
 from ntklab.kernel._lower import GET as GET
 from ntklab.kernel._lower import Positions as Positions
 from ntklab.kernel._lower import lower as lower

@@ -30,6 +30,9 @@ class Place(NamedTuple):
         return self.path or "the start"
 
 
+OR_SAMPLE = 'To sample finite networks, ask by name: compile(..., engine="monte-carlo", sampling=Sampling(key)).'
+"""What remains where there is no closed form."""
+
 Lowering = Callable[["Builder", Any, tuple[int, ...], Place], int]
 """Adds what a layer does to values (one; of a Branching layer those of its parts), returns the result's number."""
 
@@ -67,7 +70,7 @@ class Builder:
         if isinstance(layer, Branching):
             inputs = tuple(self.add_layer(part, x, at._replace(path=join(at.path, name))) for name, part in layer.parts)
         if type(layer) not in self.lowerings:
-            raise SpecError(f"{type(layer).__name__} has no kernel rule. Network: {at.network!r}")
+            raise SpecError(f"{type(layer).__name__} has no kernel rule. {OR_SAMPLE} Network: {at.network!r}")
         number = self.lowerings[type(layer)](self, layer, inputs, at)
         if any(i in self.masks for i in inputs) and number not in inputs:
             number = self.mask_after(self, layer, inputs, number, at)

@@ -14,15 +14,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from functools import cache
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from ntklab import spec
 from ntklab.kernel._duals_kinked import angle_part
 from ntklab.kernel._duals_smooth import ExactGeluDual
+from ntklab.kernel._functions import gelu_tanh
 from ntklab.kernel._relu import correlation_gap
 from ntklab.kernel._rule_activation import Dual, DualValue, Numbers
 from ntklab.kernel._values import Sides
@@ -41,15 +42,21 @@ class QuadratureDual(Dual):
     def __init__(self, phi: Callable[[Array, Numbers], Array], nodes: Mapping[str, tuple[int, int]] = NODES) -> None:
         self.phi, self.nodes = phi, nodes
 
-    def variance(self, variance: Float[Array, "..."], p: Numbers) -> Float[Array, "..."]:
+    def mean(self, variance: Float[Array, "..."], p: Numbers) -> Float[Array, "..."]:
         """Return the mean over one Gaussian."""
+        return self._alone(lambda x: self.phi(x, p), variance)
+
+    def variance(self, variance: Float[Array, "..."], p: Numbers) -> Float[Array, "..."]:
+        """Return the mean square over one Gaussian."""
+        return self._alone(lambda x: jnp.square(self.phi(x, p)), variance)
+
+    def _alone(self, f: Callable[[Array], Array], variance: Float[Array, "..."]) -> Float[Array, "..."]:
         positive = variance > 0.0
         std = jnp.where(positive, jnp.sqrt(jnp.where(positive, variance, 1.0)), 0.0)
         g, width = _stretched(2 * self.nodes[variance.dtype.name][1], _FARTHEST, _scale(std))
         mass = _share(width * jnp.exp(-0.5 * jnp.square(g)), 0.5)
         x = g * std[None]
-        both = jnp.square(self.phi(x, p)) + jnp.square(self.phi(-x, p))
-        return jnp.sum(mass * both, axis=0)
+        return jnp.sum(mass * (f(x) + f(-x)), axis=0)
 
     def pair(self, distance: Float[Array, "..."], sides: Sides, p: Numbers) -> DualValue:
         """Return the means over two Gaussians, angle by angle."""
@@ -123,38 +130,29 @@ def _unit(count: int) -> tuple[np.ndarray, np.ndarray]:
     return 0.5 * (1.0 + x), 0.5 * w
 
 
-SELU_ALPHA, SELU_SCALE = 1.6732632423543772848170429916717, 1.0507009873554804934193349852946
-"""Klambauer et al. 2017, "Self-Normalizing Neural Networks"."""
-
-
-def _elu(x: Array, alpha: Any) -> Array:
-    left = jnp.where(x > 0.0, 0.0, x)
-    return jnp.where(x > 0.0, x, alpha * jnp.expm1(left))
-
-
-FUNCTIONS: dict[str, Callable[[Array, Numbers], Array]] = {
-    "elu": lambda x, p: _elu(x, p["alpha"]),
-    "elementwise": lambda x, p: p["fn"](x),
-    "gelu_tanh": lambda x, p: 0.5 * x * (1.0 + jnp.tanh(math.sqrt(2.0 / math.pi) * (x + 0.044715 * x**3))),
-    "selu": lambda x, p: SELU_SCALE * _elu(x, SELU_ALPHA),
-    "sigmoid": lambda x, p: 0.5 * (1.0 + jnp.tanh(0.5 * x)),
-    "silu": lambda x, p: 0.5 * x * (1.0 + jnp.tanh(0.5 * x)),
-    "softplus": lambda x, p: jnp.logaddexp(x, 0.0),
-    "tanh": lambda x, p: jnp.tanh(x),
-}
-"""What has no closed form, by kind."""
-
-
 class GeluDual(Dual):
     """Gelu: a closed form, or of its approximation by tanh a quadrature."""
 
+    of = spec.Gelu
+
+    def mean(self, variance: Float[Array, "..."], p: Numbers) -> Float[Array, "..."]:
+        """Return that of the function that was asked for."""
+        return self._asked(p).mean(variance, p)
+
     def variance(self, variance: Float[Array, "..."], p: Numbers) -> Float[Array, "..."]:
         """Return that of the function that was asked for."""
-        return (GELU_TANH if p["approximate"] else _GELU).variance(variance, p)
+        return self._asked(p).variance(variance, p)
 
     def pair(self, distance: Float[Array, "..."], sides: Sides, p: Numbers) -> DualValue:
         """Return that of the function that was asked for."""
-        return (GELU_TANH if p["approximate"] else _GELU).pair(distance, sides, p)
+        return self._asked(p).pair(distance, sides, p)
+
+    def steps(self, p: Numbers) -> int:
+        """Return those of the function that was asked for."""
+        return self._asked(p).steps(p)
+
+    def _asked(self, p: Numbers) -> Dual:
+        return GELU_TANH if p["approximate"] else _GELU
 
 
-_GELU, GELU_TANH = ExactGeluDual(), QuadratureDual(FUNCTIONS["gelu_tanh"])
+_GELU, GELU_TANH = ExactGeluDual(), QuadratureDual(gelu_tanh)

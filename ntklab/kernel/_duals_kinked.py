@@ -15,13 +15,23 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from ntklab import spec
+from ntklab._core import safe_sqrt
 from ntklab.kernel._relu import correlation_gap, relu_dual, small_angle
 from ntklab.kernel._rule_activation import Dual, DualValue, Numbers
 from ntklab.kernel._values import Sides
 
+_MEAN_OF_HALF = 1.0 / math.sqrt(2.0 * math.pi)
+
 
 class ReluDual(Dual):
     """``max(x, 0)``."""
+
+    of = spec.Relu
+
+    def mean(self, variance: Float[Array, "..."], p: Numbers) -> Float[Array, "..."]:
+        """Return the mean of half a Gaussian."""
+        return _MEAN_OF_HALF * safe_sqrt(variance)
 
     def variance(self, variance: Float[Array, "..."], p: Numbers) -> Float[Array, "..."]:
         """Return half of it."""
@@ -36,6 +46,11 @@ class ReluDual(Dual):
 
 class _TwoSlopes(Dual):
     r"""Slopes ``a`` and ``b``: :math:`E[\phi\phi] = \tfrac12 (a - b)^2 \sqrt{v_x v_y}\,\kappa_1 + a b\,\Sigma`."""
+
+    def mean(self, variance: Float[Array, "..."], p: Numbers) -> Float[Array, "..."]:
+        """Return that of both halves."""
+        a, b = self.slopes(p)
+        return (b - a) * _MEAN_OF_HALF * safe_sqrt(variance)
 
     @abstractmethod
     def slopes(self, p: Numbers) -> tuple[Array | float, Array | float]:
@@ -62,6 +77,8 @@ class _TwoSlopes(Dual):
 class ABReluDual(_TwoSlopes):
     """Both slopes given."""
 
+    of = spec.ABRelu
+
     def slopes(self, p: Numbers) -> tuple[Array | float, Array | float]:
         """Return ``a`` and ``b``."""
         return p["a"], p["b"]
@@ -69,6 +86,8 @@ class ABReluDual(_TwoSlopes):
 
 class LeakyReluDual(_TwoSlopes):
     """The slope of the right side is 1."""
+
+    of = spec.LeakyRelu
 
     def slopes(self, p: Numbers) -> tuple[Array | float, Array | float]:
         """Return ``alpha`` and 1."""
@@ -78,6 +97,8 @@ class LeakyReluDual(_TwoSlopes):
 class AbsDual(_TwoSlopes):
     """``|x|``."""
 
+    of = spec.Abs
+
     def slopes(self, p: Numbers) -> tuple[Array | float, Array | float]:
         """Return -1 and 1."""
         return -1.0, 1.0
@@ -85,6 +106,12 @@ class AbsDual(_TwoSlopes):
 
 class SignDual(Dual):
     r"""``sign(x)``: :math:`E[\phi\phi] = 1 - 2\theta/\pi`, :math:`D' = 4\theta/\pi`; 0 where there is no variance."""
+
+    of = spec.Sign
+
+    def mean(self, variance: Float[Array, "..."], p: Numbers) -> Float[Array, "..."]:
+        """Return 0."""
+        return jnp.zeros_like(variance)
 
     def variance(self, variance: Float[Array, "..."], p: Numbers) -> Float[Array, "..."]:
         """Return 1, or 0 for no variance."""
@@ -102,6 +129,15 @@ class SignDual(Dual):
 
 class RectifiedMonomialDual(Dual):
     r"""``x**n`` for ``x > 0``: :math:`E[\phi\phi] = \frac{1}{2\pi} (\sqrt{v_x v_y})^n J_n(\theta)`."""
+
+    of = spec.RectifiedMonomial
+
+    def mean(self, variance: Float[Array, "..."], p: Numbers) -> Float[Array, "..."]:
+        """Return :math:`2^{n / 2} \\Gamma(\\frac{n + 1}{2})\\, s^n / (2 \\sqrt\\pi)`."""
+        n = p["degree"]
+        if n == 0:
+            return self.variance(variance, p)
+        return 2.0 ** (n / 2 - 1) * math.gamma((n + 1) / 2) / math.sqrt(math.pi) * safe_sqrt(variance) ** n
 
     def variance(self, variance: Float[Array, "..."], p: Numbers) -> Float[Array, "..."]:
         """Return :math:`(2n - 1)!!\\, v^n / 2`."""
@@ -130,6 +166,12 @@ class RectifiedMonomialDual(Dual):
 
 class ExpNormalizedDual(Dual):
     r""":math:`\sqrt{v_x v_y}\,e^{\gamma(c + shift)}`, with its derivative in :math:`\Sigma` for the tangent kernel."""
+
+    of = spec.ExpNormalized
+
+    def mean(self, variance: Float[Array, "..."], p: Numbers) -> Float[Array, "..."]:
+        """Return nothing: there is no function."""
+        raise NotImplementedError("ExpNormalized has no function, and so no mean")
 
     def variance(self, variance: Float[Array, "..."], p: Numbers) -> Float[Array, "..."]:
         """Return it at correlation 1."""

@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Sequence
 from typing import Any
 
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
+from ntklab import spec
 from ntklab.kernel._increments import Moments, alone, angle, exp, exp_gap, pair_of, sqrt
 from ntklab.kernel._rule_activation import Dual, DualValue, Numbers
 from ntklab.kernel._values import Sides
@@ -47,6 +46,12 @@ class Smooth(Dual):
 class ErfDual(Smooth):
     r""":math:`a\,\mathrm{erf}(b x) + c`; the angle's sine is :math:`2 b^2 \Sigma`. Source: Williams 1997, eq. 11."""
 
+    of = spec.Erf
+
+    def mean(self, variance: Float[Array, "..."], p: Numbers) -> Float[Array, "..."]:
+        """Return that of the shift."""
+        return p["c"] * jnp.ones_like(variance)
+
     def F(self, m: Moments, p: Numbers) -> Any:
         """Return 2 / pi times the angle."""
         return p["a"] ** 2 * (2.0 / math.pi) * angle(2.0 * p["b"] ** 2 * m.covariance, self._cosine(m, p)) + p["c"] ** 2
@@ -63,6 +68,12 @@ class ErfDual(Smooth):
 class SigmoidLikeDual(ErfDual):
     """The error function nearest to a sigmoid."""
 
+    of = spec.Sigmoid_like
+
+    def mean(self, variance: Float[Array, "..."], p: Numbers) -> Float[Array, "..."]:
+        """Return that of Erf."""
+        return super().mean(variance, SIGMOID_LIKE)
+
     def F(self, m: Moments, p: Numbers) -> Any:
         """Return that of Erf."""
         return super().F(m, SIGMOID_LIKE)
@@ -77,6 +88,10 @@ SIGMOID_LIKE = {"a": 0.5, "b": 1.0 / 2.4020563531719796, "c": 0.5}
 
 class ExactGeluDual(Smooth):
     r""":math:`x\,\Phi(x)`. Source: Tsuchida et al. 2020, "Avoiding Kernel Fixed Points"."""
+
+    def mean(self, variance: Float[Array, "..."], p: Numbers) -> Float[Array, "..."]:
+        """Return the variance times the mean slope's density."""
+        return variance / jnp.sqrt(2.0 * math.pi * (1.0 + variance))
 
     def F(self, m: Moments, p: Numbers) -> Any:
         """Return the linear quarter, the angle's part and the rest."""
@@ -96,6 +111,12 @@ class ExactGeluDual(Smooth):
 
 class SinDual(Smooth):
     r""":math:`a \sin(b x + c)`: an even part of weight :math:`\sin^2 c` and an odd one of :math:`\cos^2 c`."""
+
+    of = spec.Sin
+
+    def mean(self, variance: Float[Array, "..."], p: Numbers) -> Float[Array, "..."]:
+        """Return that of the even part."""
+        return p["a"] * jnp.sin(p["c"]) * jnp.exp(-0.5 * p["b"] ** 2 * variance)
 
     def F(self, m: Moments, p: Numbers) -> Any:
         """Return both parts; their exponentials are :math:`e^{b^2 (\\pm\\Sigma - (v_x + v_y) / 2)}`."""
@@ -121,12 +142,24 @@ class SinDual(Smooth):
 class CosDual(SinDual):
     r""":math:`a \cos(b x + c)`."""
 
+    of = spec.Cos
+
+    def mean(self, variance: Float[Array, "..."], p: Numbers) -> Float[Array, "..."]:
+        """Return that of the even part."""
+        return p["a"] * jnp.cos(p["c"]) * jnp.exp(-0.5 * p["b"] ** 2 * variance)
+
     def _weights(self, p: Numbers) -> tuple[Any, Any]:
         return jnp.sin(p["c"]) ** 2, jnp.cos(p["c"]) ** 2
 
 
 class RbfDual(Smooth):
     r""":math:`\sqrt2 \sin(\sqrt{2\gamma} x + \pi/4)`: :math:`e^{-\gamma D}`. Source: Rahimi and Recht 2007."""
+
+    of = spec.Rbf
+
+    def mean(self, variance: Float[Array, "..."], p: Numbers) -> Float[Array, "..."]:
+        """Return that of the even part."""
+        return jnp.exp(-p["gamma"] * variance)
 
     def F(self, m: Moments, p: Numbers) -> Any:
         """Return the Gaussian kernel."""
@@ -139,6 +172,12 @@ class RbfDual(Smooth):
 
 class GaussianDual(Smooth):
     r""":math:`a\,e^{b x^2}`: a determinant. Source: Williams 1997, for ``b < 0``."""
+
+    of = spec.Gaussian
+
+    def mean(self, variance: Float[Array, "..."], p: Numbers) -> Float[Array, "..."]:
+        """Return one over the root of the determinant."""
+        return p["a"] / jnp.sqrt(1.0 - 2.0 * p["b"] * variance)
 
     def F(self, m: Moments, p: Numbers) -> Any:
         """Return one over the root of the determinant."""
@@ -156,6 +195,12 @@ class GaussianDual(Smooth):
 class ExpDual(Smooth):
     r""":math:`a\,e^{b x}`: the mean of a log-normal."""
 
+    of = spec.Exp
+
+    def mean(self, variance: Float[Array, "..."], p: Numbers) -> Float[Array, "..."]:
+        """Return the mean of a log-normal."""
+        return p["a"] * jnp.exp(0.5 * p["b"] ** 2 * variance)
+
     def F(self, m: Moments, p: Numbers) -> Any:
         """Return it."""
         return p["a"] ** 2 * exp(p["b"] ** 2 * (m.v_x + m.v_y - 0.5 * m.distance))
@@ -167,6 +212,12 @@ class ExpDual(Smooth):
 
 class GaborDual(Smooth):
     r""":math:`e^{-x^2} \sin x`: a Gaussian integral with a phase."""
+
+    of = spec.Gabor
+
+    def mean(self, variance: Float[Array, "..."], p: Numbers) -> Float[Array, "..."]:
+        """Return 0."""
+        return jnp.zeros_like(variance)
 
     def F(self, m: Moments, p: Numbers) -> Any:
         """Return the difference of two exponentials."""
@@ -185,59 +236,3 @@ class GaborDual(Smooth):
     def _terms(self, m: Moments) -> tuple[Any, Any]:
         det = 2.0 * (m.v_x + m.v_y) + 4.0 * m.area + 1.0
         return det, -0.5 * (m.v_x + m.v_y + 2.0 * m.covariance + 4.0 * m.area) / det
-
-
-class PolynomialDual(Smooth):
-    r""":math:`\sum_k a_k x^k`. With :math:`A_l(v) = \sum_i a_{l + 2i} \frac{(l + 2i)!}{2^i i!\, l!} v^i`,
-    :math:`F = \sum_l l!\, A_l(v_x) A_l(v_y) \Sigma^l`: Wick's theorem, one term per number of contractions across.
-    """
-
-    def coef(self, p: Numbers) -> Sequence[Any]:
-        """Return the coefficients."""
-        return [p[f"coef{i}"] for i in range(p["count"])]
-
-    def F(self, m: Moments, p: Numbers) -> Any:
-        """Return the sum."""
-        return _wick(self.coef(p), m)
-
-    def T(self, m: Moments, p: Numbers) -> Any:
-        """Return the sum for the derivative."""
-        return _wick([k * a for k, a in enumerate(self.coef(p))][1:], m)
-
-
-class MonomialDual(PolynomialDual):
-    """``x**degree``."""
-
-    def coef(self, p: Numbers) -> Sequence[float]:
-        """Return the coefficients."""
-        return [0.0] * p["degree"] + [1.0]
-
-
-class HermiteDual(PolynomialDual):
-    """The Hermite polynomial of a degree."""
-
-    def coef(self, p: Numbers) -> Sequence[float]:
-        """Return the coefficients."""
-        n = p["degree"]
-        return np.polynomial.hermite_e.herme2poly([0] * n + [1.0 / math.sqrt(math.factorial(n))]).tolist()
-
-
-def _wick(coef: Sequence[Any], m: Moments) -> Any:
-    total, power = 0.0 * m.covariance, None
-    for n in range(len(coef)):
-        terms = [
-            a * (math.factorial(n + 2 * i) / (2**i * math.factorial(i) * math.factorial(n)))
-            for i, a in enumerate(coef[n::2])
-        ]
-        if not all(isinstance(a, float) and a == 0.0 for a in terms):
-            product = _horner(terms, m.v_x) * _horner(terms, m.v_y) * math.factorial(n)
-            total = total + (product if power is None else product * power)
-        power = m.covariance if power is None else power * m.covariance
-    return total
-
-
-def _horner(terms: Sequence[Any], v: Any) -> Any:
-    total = 0.0 * v + terms[-1]
-    for a in terms[-2::-1]:
-        total = total * v + a
-    return total

@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 
 from ntklab.errors import SpecError
-from ntklab.kernel._build import Builder, Lowering, Place, Sort, sort_after
+from ntklab.kernel._build import OR_SAMPLE, Builder, Lowering, Place, Sort, sort_after
 from ntklab.kernel._rule_activation import Dual
 from ntklab.kernel._rule_attention import positions_by_decay
 from ntklab.spec import (
-    Activation,
     Branching,
     Concat,
     GlobalSelfAttention,
@@ -41,7 +40,8 @@ def product(builder: Builder, layer: Product, inputs: tuple[int, ...], at: Place
     if sum(not s.independent for s in sorts) > 1:
         raise SpecError(
             f"Product at {at.name} multiplies branches that depend on each other, so that their covariance has no "
-            f"closed form; let all but one pass weights of their own, a Dense() or Conv(...). Network: {at.network!r}"
+            f"closed form; let all but one pass weights of their own, a Dense() or Conv(...). {OR_SAMPLE} "
+            f"Network: {at.network!r}"
         )
     spatial = builder.values[inputs[0]].spatial
     key = ("product", *inputs)
@@ -76,6 +76,12 @@ def concat(builder: Builder, layer: Concat, inputs: tuple[int, ...], at: Place) 
 
 def attention(builder: Builder, layer: GlobalSelfAttention, inputs: tuple[int, ...], at: Place) -> int:
     """Add an attention."""
+    if not layer.linear_scaling and layer.mechanism != "IDENTITY":
+        raise SpecError(
+            f"GlobalSelfAttention at {at.name}: scores over sqrt(d) stay random, and have a closed form for "
+            f"mechanism='IDENTITY' only, got {layer.mechanism!r}; use linear_scaling=True for one. {OR_SAMPLE} "
+            f"Network: {at.network!r}"
+        )
     spatial = builder.values[inputs[0]].spatial
     decay = (layer.pos_emb_decay, layer.pos_emb_rate, layer.pos_emb_power, layer.pos_emb_p_norm)
     names = ["W_key_std", "W_query_std", "W_value_std", "W_out_std"]
@@ -108,13 +114,13 @@ def attention(builder: Builder, layer: GlobalSelfAttention, inputs: tuple[int, .
     )
 
 
-def recurrent(duals: Mapping[type[Activation], tuple[str, Dual]]) -> Lowering:
+def recurrent(duals: Mapping[str, Dual]) -> Lowering:
     """Return the lowering of recurrent layers around these activations."""
 
     def lowering(builder: Builder, layer: Recurrent, inputs: tuple[int, ...], at: Place) -> int:
         (length,) = builder.values[inputs[0]].spatial
         phi = layer.activation
-        if type(phi) not in duals:
+        if phi.kind() not in duals:
             raise SpecError(f"{phi!r} has no kernel rule. Network: {at.network!r}")
         names = ["W_std", "U_std"] + (["b_std"] if layer.b_std is not None else [])
         return builder.add(
@@ -128,7 +134,7 @@ def recurrent(duals: Mapping[type[Activation], tuple[str, Dual]]) -> Lowering:
             alike=True,
             numbers=[*((name, getattr(layer, name)) for name in names), *phi.numbers],
             trainable=layer.trainable,
-            options=(*phi.options, ("activation", duals[type(phi)][0]), ("length", length)),
+            options=(*phi.options, ("activation", phi.kind()), ("length", length)),
         )
 
     return lowering
@@ -140,7 +146,7 @@ def _check_independent(builder: Builder, layer: Branching, inputs: tuple[int, ..
         raise SpecError(
             f"{type(layer).__name__} at {at.name} {does} branches whose covariance has no closed form, as they depend "
             f"on each other or have means other than zero; let all but one end in weights of their own, a Dense() or "
-            f"Conv(...). Network: {at.network!r}"
+            f"Conv(...). {OR_SAMPLE} Network: {at.network!r}"
         )
 
 

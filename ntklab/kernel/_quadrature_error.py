@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Callable, Iterator
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -12,11 +14,13 @@ import numpy as np
 from jaxtyping import Array
 
 from ntklab.errors import InputError, PrecisionWarning
+from ntklab.kernel._dual_affine import AffineDual
 from ntklab.kernel._dual_quadrature import GELU_TANH, QuadratureDual
 from ntklab.kernel._plan import Carry, Plan
+from ntklab.kernel._rule_activation import Dual
 from ntklab.kernel._table import DUALS
 from ntklab.kernel._values import ImageValue, Sides
-from ntklab.spec import Activation, Elementwise, Gelu
+from ntklab.spec import Activation, Affine, Elementwise, Gelu
 
 _COARSE = 1e-5
 
@@ -61,31 +65,41 @@ def quadrature_error(layer: Activation, std: float = 1.0, dtype: str = "float64"
         raise InputError(f"std is a positive number, got {std!r}.")
     if dtype not in ("float64", "float32"):
         raise InputError(f'dtype is "float64" or "float32", got {dtype!r}.')
-    dual = GELU_TANH if isinstance(layer, Gelu) and layer.approximate else DUALS[type(layer)][1]
-    if not isinstance(dual, QuadratureDual):
+    finer = _finer(layer)
+    if finer is None:
         return 0.0
     with jax.enable_x64(dtype == "float64"):
-        return float(_change(dual, layer, jnp.asarray(std, dtype)))
+        return float(_change(DUALS[type(layer)], finer, layer, jnp.asarray(std, dtype)))
 
 
-@partial(jax.jit, static_argnums=(0, 1))
-def _change(dual: QuadratureDual, layer: Activation, std: Array) -> Array:
-    p = {**dict(layer.options), **{name: jnp.asarray(value, std.dtype) for name, value in layer.numbers}}
+def _finer(layer: Activation) -> Dual | None:
+    """Return the dual with half as many nodes again, or None of a closed form."""
+    if isinstance(layer, Affine):
+        inside = _finer(layer.activation)
+        return inside and AffineDual({layer.activation.kind(): inside})
+    dual = GELU_TANH if isinstance(layer, Gelu) and layer.approximate else DUALS[type(layer)]
+    if not isinstance(dual, QuadratureDual):
+        return None
     more = {name: (3 * angles // 2, 3 * radii // 2) for name, (angles, radii) in dual.nodes.items()}
+    return QuadratureDual(dual.phi, more)
+
+
+@partial(jax.jit, static_argnums=(0, 1, 2))
+def _change(dual: Dual, finer: Dual, layer: Activation, std: Array) -> Array:
+    p = {**dict(layer.options), **{name: jnp.asarray(value, std.dtype) for name, value in layer.numbers}}
     z = jnp.linspace(0.0, 2.0, 17, dtype=std.dtype)
     std = jnp.broadcast_to(std, z.shape)
     variance = jnp.square(std)
     side = ImageValue(variance, std)
     sides, distance = Sides(side, side, Carry.NUMBER, block=False), 2.0 * variance * z
-    both = (dual, QuadratureDual(dual.phi, more))
-    coarse, fine = ((d.variance(variance, p), *d.pair(distance, sides, p)[:2]) for d in both)
+    coarse, fine = ((d.variance(variance, p), *d.pair(distance, sides, p)[:2]) for d in (dual, finer))
     change = jnp.max(jnp.abs(jnp.stack(coarse) - jnp.stack(fine)))
     return change / jnp.maximum(fine[0][0], jnp.finfo(std.dtype).tiny)
 
 
 def warn_of_coarse_quadrature(plan: Plan, dtype: np.dtype) -> None:
     """Warn of functions of the user that the quadrature does not resolve."""
-    for fn in {dict(op.options)["fn"]: None for op in plan.ops if op.kind == DUALS[Elementwise][0]}:
+    for fn in {fn: None for op in plan.ops for fn in _functions(op.options)}:
         error = quadrature_error(Elementwise(fn), dtype=dtype.name)
         if not error <= _COARSE:
             warnings.warn(
@@ -95,3 +109,12 @@ def warn_of_coarse_quadrature(plan: Plan, dtype: np.dtype) -> None:
                 PrecisionWarning,
                 stacklevel=3,
             )
+
+
+def _functions(options: tuple[tuple[str, Any], ...]) -> Iterator[Callable[[Any], Any]]:
+    """Yield the functions of the user inside an operation."""
+    for name, value in options:
+        if name == "fn":
+            yield value
+        for _, inner in (value,) if name == "of" else value if name == "terms" else ():
+            yield from _functions(inner)

@@ -15,6 +15,7 @@ from jaxtyping import Array, Float
 from ntklab.kernel._plan import Carry, Op
 from ntklab.kernel._rule import Learned, Needs, Read, Rule
 from ntklab.kernel._values import ImageValue, PairValue, Sides, image_value
+from ntklab.spec import Activation
 
 Numbers = Mapping[str, Any]
 """The parameters of one activation by name: learnable numbers as arrays, everything else as the layer has it."""
@@ -32,8 +33,18 @@ class DualValue(NamedTuple):
 class Dual(ABC):
     """The dual of one activation; stateless."""
 
+    of: ClassVar[type[Activation] | None] = None
+    """The activation; None of duals that serve several."""
     work: ClassVar[int] = 40
-    """Counted elementary steps of one pair."""
+    """Counted elementary steps of one pair, as a rule."""
+
+    def steps(self, p: Numbers) -> int:
+        """Return the counted elementary steps of one pair, of the options alone."""
+        return self.work
+
+    @abstractmethod
+    def mean(self, variance: Float[Array, "..."], p: Numbers) -> Float[Array, "..."]:
+        r"""Return :math:`E[\phi(u)]`."""
 
     @abstractmethod
     def variance(self, variance: Float[Array, "..."], p: Numbers) -> Float[Array, "..."]:
@@ -62,7 +73,7 @@ class ActivationRule(Rule):
 
     def work(self, op: Op) -> int:
         """Return the dual's steps for each number."""
-        return op.pair.positions(op.spatial) * (self.dual.work + op.ntk)
+        return op.pair.positions(op.spatial) * (self.dual.steps(dict(op.options)) + op.ntk)
 
     def image(
         self, op: Op, reads: Sequence[Sides], learned: Learned, within: Float[Array, "b *P"] | None
@@ -88,3 +99,9 @@ class ActivationRule(Rule):
 def parameters(op: Op, learned: Learned) -> Numbers:
     """Return the arguments of an activation, by name."""
     return {**dict(op.options), **(learned[op.hyper] if op.hyper is not None else {})}
+
+
+def inside(p: Numbers, prefix: str, options: Sequence[tuple[str, Any]]) -> Numbers:
+    """Return the arguments of an activation inside another, whose numbers begin with a prefix."""
+    own = {name.removeprefix(prefix): value for name, value in p.items() if name.startswith(prefix)}
+    return {**dict(options), **own}

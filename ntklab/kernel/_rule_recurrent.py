@@ -37,7 +37,7 @@ class Recurrent(Rule):
         """Return one dual per pair of steps that it goes through."""
         options = dict(op.options)
         steps = op.pair.positions(op.spatial) if op.spatial else options["length"]
-        return steps * (self.duals[options["activation"]].work + 3 * (1 + op.ntk))
+        return steps * (self.duals[options["activation"]].steps(options) + 3 * (1 + op.ntk))
 
     def image(
         self, op: Op, reads: Sequence[Sides], learned: Learned, within: Float[Array, "b *P"] | None

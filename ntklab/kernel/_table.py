@@ -5,6 +5,7 @@ from __future__ import annotations
 from ntklab import spec
 from ntklab.kernel import _dual_quadrature as quadrature
 from ntklab.kernel import _duals_kinked as kinked
+from ntklab.kernel import _duals_polynomial as polynomial
 from ntklab.kernel import _duals_smooth as smooth
 from ntklab.kernel import _lower_inputs as inputs
 from ntklab.kernel import _lower_linear as linear
@@ -12,6 +13,8 @@ from ntklab.kernel import _lower_weights as weights
 from ntklab.kernel import _lowerings as lowerings
 from ntklab.kernel import _lowerings_structure as structure
 from ntklab.kernel._build import Lowering
+from ntklab.kernel._dual_affine import AffineDual
+from ntklab.kernel._functions import BY_QUADRATURE
 from ntklab.kernel._rule import Rule
 from ntklab.kernel._rule_activation import ActivationRule, Dual
 from ntklab.kernel._rule_attention import LinearAttention, ProductAttention
@@ -26,35 +29,23 @@ from ntklab.kernel._rule_structure import ConcatPositions, Product, Scale
 from ntklab.kernel._rule_weights import Local, Weights
 from ntklab.spec import Activation, Layer
 
-DUALS: dict[type[Activation], tuple[str, Dual]] = {
-    spec.ABRelu: ("abrelu", kinked.ABReluDual()),
-    spec.Abs: ("abs", kinked.AbsDual()),
-    spec.Cos: ("cos", smooth.CosDual()),
-    spec.Erf: ("erf", smooth.ErfDual()),
-    spec.Exp: ("exp", smooth.ExpDual()),
-    spec.ExpNormalized: ("exp_normalized", kinked.ExpNormalizedDual()),
-    spec.Gabor: ("gabor", smooth.GaborDual()),
-    spec.Gaussian: ("gaussian", smooth.GaussianDual()),
-    spec.Gelu: ("gelu", quadrature.GeluDual()),
-    spec.Hermite: ("hermite", smooth.HermiteDual()),
-    spec.LeakyRelu: ("leaky_relu", kinked.LeakyReluDual()),
-    spec.Monomial: ("monomial", smooth.MonomialDual()),
-    spec.Polynomial: ("polynomial", smooth.PolynomialDual()),
-    spec.Rbf: ("rbf", smooth.RbfDual()),
-    spec.RectifiedMonomial: ("rectified_monomial", kinked.RectifiedMonomialDual()),
-    spec.Relu: ("relu", kinked.ReluDual()),
-    spec.Sigmoid_like: ("sigmoid_like", smooth.SigmoidLikeDual()),
-    spec.Sign: ("sign", kinked.SignDual()),
-    spec.Sin: ("sin", smooth.SinDual()),
-    spec.Elementwise: ("elementwise", quadrature.QuadratureDual(quadrature.FUNCTIONS["elementwise"])),
-    spec.Elu: ("elu", quadrature.QuadratureDual(quadrature.FUNCTIONS["elu"])),
-    spec.Selu: ("selu", quadrature.QuadratureDual(quadrature.FUNCTIONS["selu"])),
-    spec.Sigmoid: ("sigmoid", quadrature.QuadratureDual(quadrature.FUNCTIONS["sigmoid"])),
-    spec.Silu: ("silu", quadrature.QuadratureDual(quadrature.FUNCTIONS["silu"])),
-    spec.Softplus: ("softplus", quadrature.QuadratureDual(quadrature.FUNCTIONS["softplus"])),
-    spec.Tanh: ("tanh", quadrature.QuadratureDual(quadrature.FUNCTIONS["tanh"])),
+_MODULES = (kinked, polynomial, quadrature, smooth)
+
+DUALS: dict[type[Activation], Dual] = {
+    **{
+        found.of: found()
+        for module in _MODULES
+        for found in vars(module).values()
+        if isinstance(found, type) and issubclass(found, Dual) and found.of is not None and "of" in vars(found)
+    },
+    **{layer: quadrature.QuadratureDual(phi) for layer, phi in BY_QUADRATURE.items()},
 }
-"""Activation -> kind of operation, and its dual."""
+"""The dual of every activation: the classes of these modules that say of which they are, and what has a function."""
+
+BY_KIND: dict[str, Dual] = {layer.kind(): dual for layer, dual in DUALS.items()}
+"""Kind of operation -> dual."""
+
+DUALS[spec.Affine] = BY_KIND[spec.Affine.kind()] = AffineDual(BY_KIND)
 
 _LINEAR = (
     Conv(),
@@ -74,14 +65,15 @@ RULES: dict[str, Rule] = {
     **{rule.kind: rule for rule in _LINEAR},
     **{rule.kind: rule for rule in (ConcatPositions(), LinearAttention(), Product(), ProductAttention(), Scale())},
     **{rule.kind: rule for rule in (Graph(), Mask(), Masked(), MaskedPool(), Neighbours())},
-    Recurrent.kind: Recurrent(dict(DUALS.values())),
-    **{kind: ActivationRule(kind, dual) for kind, dual in DUALS.values()},
+    Recurrent.kind: Recurrent(BY_KIND),
+    **{kind: ActivationRule(kind, dual) for kind, dual in BY_KIND.items()},
 }
 """Kind of operation -> rule."""
 
 LOWERINGS: dict[type[Layer], Lowering] = {
     spec.Aggregate: linear.aggregate,
     spec.AvgPool: linear.avg_pool,
+    spec.BatchNorm: lowerings.sampled_only("it couples all inputs of a batch", "LayerNorm()"),
     spec.Conv: weights.conv,
     spec.ConvLocal: weights.conv_local,
     spec.ConvTranspose: weights.conv_transpose,
@@ -95,6 +87,7 @@ LOWERINGS: dict[type[Layer], Lowering] = {
     spec.ImageResize: linear.resize,
     spec.Index: linear.index,
     spec.LayerNorm: linear.layer_norm,
+    spec.MaxPool: lowerings.sampled_only("a maximum of several Gaussians is none itself", "AvgPool(...)"),
     spec.Graph: inputs.graph,
     spec.Mask: inputs.mask,
     spec.Neighbours: inputs.neighbours,
@@ -104,8 +97,8 @@ LOWERINGS: dict[type[Layer], Lowering] = {
     spec.GlobalSelfAttention: structure.attention,
     spec.Parallel: structure.add_branches,
     spec.Product: structure.product,
-    spec.Recurrent: structure.recurrent(DUALS),
+    spec.Recurrent: structure.recurrent(BY_KIND),
     spec.Residual: structure.add_branches,
-    **{layer: lowerings.activation(kind) for layer, (kind, _) in DUALS.items()},
+    **dict.fromkeys(DUALS, lowerings.activation),
 }
 """Type of layer -> what it becomes."""

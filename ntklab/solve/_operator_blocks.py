@@ -2,9 +2,9 @@
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -41,8 +41,8 @@ class BlockOperator:
     tile
         Side of a block. The default of 2048 holds 16 MB in float32; for files, take the side of their chunks.
     threads
-        Threads that call `block` ahead of the product, for blocks that come from files. The default, 0, calls
-        it in the thread of the caller, which JAX functions inside ``jax.enable_x64`` need.
+        Threads that call `block` ahead of the sum, and multiply it. The default, 0, does so in the thread of
+        the caller, which JAX functions inside ``jax.enable_x64`` need.
     gather
         ``gather(indices, columns)`` returns K[indices, columns], if there is a cheaper way than blocks.
 
@@ -217,33 +217,44 @@ class BlockOperator:
         """K V in float64; blocks and V are multiplied in the dtype of V and summed over blocks in float64."""
         v = checked_vectors(vectors, self.size)
         out = np.zeros(v.shape)
-        for rows, columns, fetched in self._upper():
-            block = fetched.astype(v.dtype, copy=False)
-            # Two equal sets of inputs give a block that is symmetric only within rounding: its mean with the transpose.
-            weight = 0.5 if rows == columns else 1.0
-            out[rows] += self._finite(weight * (block @ v[columns]), rows, columns)
-            out[columns] += self._finite(weight * (block.T @ v[rows]), rows, columns)
+        for rows, columns, (right, left) in self._upper(partial(self._products, v)):
+            out[rows] += right
+            out[columns] += left
         return out
+
+    def _products(self, v: np.ndarray, rows: slice, columns: slice, values: Any) -> tuple[np.ndarray, np.ndarray]:
+        """What a block adds to its rows of K V, and its transpose to its columns."""
+        block = self._checked(rows, columns, values).astype(v.dtype, copy=False)
+        # Two equal sets of inputs give a block that is symmetric only within rounding: its mean with the transpose.
+        weight = 0.5 if rows == columns else 1.0
+        right, left = weight * (block @ v[columns]), weight * (block.T @ v[rows])
+        return self._finite(right, rows, columns), self._finite(left, rows, columns)
 
     def _spans(self) -> list[slice]:
         return [slice(at, min(at + self.tile, self.size)) for at in range(0, self.size, self.tile)]
 
-    def _upper(self) -> Iterator[tuple[slice, slice, np.ndarray]]:
-        """Blocks of the upper triangle, the next ones asked for before one is used."""
+    def _upper(self, use: Callable[[slice, slice, Any], Any]) -> Iterator[tuple[slice, slice, Any]]:
+        """What ``use`` makes of each block of the upper triangle, in order; the next ones are asked for before."""
         spans = self._spans()
+        pairs = ((i, j) for at, i in enumerate(spans) for j in spans[at:])
+        waiting: deque[tuple[slice, slice, Any]] = deque()
         with ThreadPoolExecutor(max(1, self.threads)) as pool:
-            waiting: deque[tuple[slice, slice, Any]] = deque()
-            for rows, columns in ((i, j) for at, i in enumerate(spans) for j in spans[at:]):
-                # Without threads, JAX still computes the next block while this one is multiplied.
-                fetched = pool.submit(self.block, rows, columns) if self.threads else self.block(rows, columns)
-                waiting.append((rows, columns, fetched))
-                if len(waiting) > max(1, self.threads):
-                    yield self._arrived(*waiting.popleft())
-            while waiting:
-                yield self._arrived(*waiting.popleft())
 
-    def _arrived(self, rows: slice, columns: slice, fetched: Any) -> tuple[slice, slice, np.ndarray]:
-        return rows, columns, self._checked(rows, columns, fetched.result() if isinstance(fetched, Future) else fetched)
+            def arrived() -> tuple[slice, slice, Any]:
+                rows, columns, made = waiting.popleft()
+                return rows, columns, made.result() if self.threads else use(rows, columns, made)
+
+            for rows, columns in pairs:
+                # Without threads, JAX still computes the next block while this one is used.
+                made = pool.submit(self._used, use, rows, columns) if self.threads else self.block(rows, columns)
+                waiting.append((rows, columns, made))
+                if len(waiting) > max(1, self.threads):
+                    yield arrived()
+            while waiting:
+                yield arrived()
+
+    def _used(self, use: Callable[[slice, slice, Any], Any], rows: slice, columns: slice) -> Any:
+        return use(rows, columns, self.block(rows, columns))
 
     @staticmethod
     def _checked(rows: slice, columns: slice, values: Any) -> np.ndarray:

@@ -29,6 +29,9 @@ from ntklab.spec._activations import Softplus as Softplus
 from ntklab.spec._activations import Swish as Swish
 from ntklab.spec._activations import Tanh as Tanh
 from ntklab.spec._attention import GlobalSelfAttention as GlobalSelfAttention
+from ntklab.spec._composition import Activation as Activation
+from ntklab.spec._composition import Affine as Affine
+from ntklab.spec._composition import Combination as Combination
 from ntklab.spec._convolutions import Conv as Conv
 from ntklab.spec._convolutions import ConvLocal as ConvLocal
 from ntklab.spec._convolutions import ConvTranspose as ConvTranspose
@@ -40,7 +43,6 @@ from ntklab.spec._inputs import Part as Part
 from ntklab.spec._json import from_json as from_json
 from ntklab.spec._json import stable_hash as stable_hash
 from ntklab.spec._json import to_json as to_json
-from ntklab.spec._layer import Activation as Activation
 from ntklab.spec._layer import Branching as Branching
 from ntklab.spec._layer import Chain as Chain
 from ntklab.spec._layer import Layer as Layer
@@ -49,11 +51,13 @@ from ntklab.spec._layer import Shape as Shape
 from ntklab.spec._layer import Weighted as Weighted
 from ntklab.spec._linear import Dense as Dense
 from ntklab.spec._linear import Flatten as Flatten
+from ntklab.spec._normalisation import BatchNorm as BatchNorm
 from ntklab.spec._normalisation import Dropout as Dropout
 from ntklab.spec._normalisation import LayerNorm as LayerNorm
 from ntklab.spec._pooling import AvgPool as AvgPool
 from ntklab.spec._pooling import GlobalAvgPool as GlobalAvgPool
 from ntklab.spec._pooling import GlobalSumPool as GlobalSumPool
+from ntklab.spec._pooling import MaxPool as MaxPool
 from ntklab.spec._pooling import SumPool as SumPool
 from ntklab.spec._positions import Aggregate as Aggregate
 from ntklab.spec._positions import DotGeneral as DotGeneral

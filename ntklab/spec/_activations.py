@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from ntklab.errors import SpecError
-from ntklab.spec._layer import Activation, check_flag, check_number
+from ntklab.spec._composition import Activation
+from ntklab.spec._layer import check_flag, check_number
 
 
 @dataclass(frozen=True, repr=False)
@@ -142,6 +143,7 @@ class ExpNormalized(Activation):
     Without Tangents".
     """
 
+    has_function: ClassVar[bool] = False
     gamma: float = 1.0
     shift: float = -1.0
 

@@ -29,12 +29,13 @@ class GlobalSelfAttention(Weighted):
     .. math:: \Sigma' = W_{out,std}^2 W_{value,std}^2\, G(x) \Sigma G(x')^T + b_{std}^2, \quad
               \Theta' = W_{out,std}^2 W_{value,std}^2\, G(x) \left(\Theta + [2 \Sigma]\right) G(x')^T + [b_{std}^2]
 
-    Otherwise :math:`s = \tfrac12` and queries have weights of their own; this has a closed form for
-    ``mechanism="IDENTITY"`` only, with :math:`\sigma` the product of the four standard deviations:
+    Otherwise :math:`s = \tfrac12` and queries have weights of their own, so that scores stay random. With
+    ``mechanism="IDENTITY"`` this has a closed form, with :math:`\sigma` the product of the four standard deviations:
 
     .. math:: \Sigma' = \sigma^2 \Sigma \sum_{rs} \Sigma_{rs} \Sigma_{rs} + b_{std}^2
 
-    and :math:`\Theta'` by the product rule over queries, keys, values and the output.
+    and :math:`\Theta'` by the product rule over queries, keys, values and the output. With any other mechanism exact
+    engines refuse it, and ``ntklab.compile(..., engine="monte-carlo")`` samples it.
 
     Positional embeddings are Gaussian, with covariance :math:`R_{pr}` between positions. ``"SUM"`` adds them to what
     queries and keys are made of, :math:`\Sigma + W_{pos,std}^2 R`; ``"CONCAT"`` appends them as a share :math:`s` of
@@ -74,8 +75,8 @@ class GlobalSelfAttention(Weighted):
     Raises
     ------
     SpecError
-        An argument out of range, ``1 / sqrt(d)`` with another mechanism than ``"IDENTITY"``, a covariance of
-        positions that is none (an eigenvalue below zero), or an input without positions.
+        An argument out of range, a covariance of positions that is none (an eigenvalue below zero), or an input without
+        positions; and when compiled for an exact engine, ``1 / sqrt(d)`` with another mechanism than ``"IDENTITY"``.
 
     Notes
     -----
@@ -137,11 +138,6 @@ class GlobalSelfAttention(Weighted):
         if not 0 < self.pos_emb_share < 1:
             raise SpecError(
                 f"GlobalSelfAttention: pos_emb_share is strictly between 0 and 1, got {self.pos_emb_share!r}."
-            )
-        if not self.linear_scaling and self.mechanism != "IDENTITY":
-            raise SpecError(
-                f"GlobalSelfAttention: scores over sqrt(d) have a closed form for mechanism='IDENTITY' only, "
-                f"got {self.mechanism!r}; use linear_scaling=True."
             )
 
     def output_shape(self, shape: Shape) -> Shape:

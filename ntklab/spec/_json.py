@@ -11,6 +11,7 @@ from ntklab.errors import SpecError
 from ntklab.spec import (
     _activations,
     _attention,
+    _composition,
     _convolutions,
     _inputs,
     _linear,
@@ -29,6 +30,7 @@ FORMAT = 1
 _MODULES = (
     _activations,
     _attention,
+    _composition,
     _convolutions,
     _inputs,
     _linear,

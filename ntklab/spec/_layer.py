@@ -78,31 +78,6 @@ class Weighted(Layer):
         return self if self.width is not None else replace(self, width=width)  # pyright: ignore[reportArgumentType]
 
 
-class Activation(Layer):
-    """Abstract base of functions applied to each channel alone; each needs a Gaussian input, so weights before it.
-
-    Fields of type float are learnable numbers: they are in ``kfn.hyper``.
-    """
-
-    def __post_init__(self) -> None:
-        """Check the arguments."""
-        for name, _ in self.numbers:
-            check_number(self, name)
-
-    @property
-    def numbers(self) -> tuple[tuple[str, float], ...]:
-        """Its learnable numbers."""
-        found = (f.name for f in fields(self) if f.type in ("float", float))  # pyright: ignore[reportArgumentType]
-        return tuple((name, getattr(self, name)) for name in found)
-
-    @property
-    def options(self) -> tuple[tuple[str, Any], ...]:
-        """The other arguments."""
-        learned = {name for name, _ in self.numbers}
-        names = (f.name for f in fields(self))  # pyright: ignore[reportArgumentType]
-        return tuple((name, getattr(self, name)) for name in names if name not in learned)
-
-
 class Chain(Layer):
     """Abstract base of layers whose parts come one after another."""
 

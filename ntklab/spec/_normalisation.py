@@ -1,4 +1,4 @@
-"""Layers that rescale what they get: by its own size, or at random."""
+"""Layers that rescale what they get: by its own size, by that of a batch, or at random."""
 
 from __future__ import annotations
 
@@ -58,6 +58,53 @@ class LayerNorm(Layer):
         """Return the same shape."""
         self.positions(len(shape) - 1)
         return shape
+
+
+@dataclass(frozen=True, repr=False)
+class BatchNorm(Layer):
+    r"""Subtract a channel's mean over a whole batch and divide by its standard deviation there.
+
+    .. math:: y_{ipc} = \frac{x_{ipc} - m_c}{\sqrt{s_c^2 + \epsilon}}, \quad
+              m_c = \frac{1}{BP} \sum_{jq} x_{jqc}, \quad s_c^2 = \frac{1}{BP} \sum_{jq} (x_{jqc} - m_c)^2
+
+    over the ``B`` inputs ``j`` of the batch and the ``P`` positions ``q`` of each. Without learnable scale and shift,
+    as :class:`LayerNorm`; gradients pass through mean and deviation, as in training. There are no running statistics.
+
+    **It couples inputs.** What a network makes of one input depends on all others of the batch, so that a kernel is no
+    function of two inputs: each *batch* has one kernel matrix, and the same pair in another batch has another entry. At
+    infinite width the channels are independent copies of one Gaussian vector :math:`h \sim N(0, \Sigma)` over inputs
+    and positions of the batch, and :math:`\Sigma' = E[y(h)\, y(h)^T]`, of no closed form; ``y`` is not Gaussian. Exact
+    engines refuse it, and ``ntklab.compile(..., engine="monte-carlo")`` samples it, ``kfn(x1, x2)`` with ``x1`` and
+    ``x2`` together as one batch. For a regression compute one matrix of training and test inputs, and cut it.
+
+    Gradients, and with them the NTK, grow exponentially with the number of BatchNorms in depth. Vectors in a batch of
+    one are mapped to zero, in a batch of two to plus and minus one.
+
+    Parameters
+    ----------
+    eps : float
+        What keeps zeros from being divided by; 1e-5, as in PyTorch and Flax.
+
+    Raises
+    ------
+    SpecError
+        ``eps`` out of range; and when compiled for an exact engine.
+
+    References
+    ----------
+    Ioffe, Szegedy 2015, "Batch normalization"; Yang et al. 2019, "A mean field theory of batch normalization".
+
+    Examples
+    --------
+    >>> BatchNorm()
+    BatchNorm()
+    """
+
+    eps: float = 1e-5
+
+    def __post_init__(self) -> None:
+        """Check the argument."""
+        check_number(self, "eps", 0.0)
 
 
 @dataclass(frozen=True, repr=False)

@@ -1,4 +1,4 @@
-"""Pooling: means and sums over windows, or over everything."""
+"""Pooling: means, sums and maxima over windows, means and sums over everything."""
 
 from __future__ import annotations
 
@@ -10,8 +10,30 @@ from ntklab.spec._linear import as_tuple
 from ntklab.spec._windows import Padding, settle_window, slid_shape
 
 
+class _Pool(Layer):
+    """Abstract base of what slides a window over positions."""
+
+    positional: ClassVar[str] = "window_shape"
+    window_shape: int | tuple[int, ...]
+    strides: int | tuple[int, ...] | None
+    padding: Padding
+
+    def __post_init__(self) -> None:
+        """Check the arguments and write sizes out as tuples."""
+        settle_window(self, "window_shape")
+
+    @property
+    def window(self) -> tuple[int, ...]:
+        """Window sizes, one per spatial axis."""
+        return as_tuple(self.window_shape)
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """Return as many positions as windows fit."""
+        return (*slid_shape(self.window, self.strides, self.padding, shape), shape[-1])
+
+
 @dataclass(frozen=True, repr=False)
-class AvgPool(Layer):
+class AvgPool(_Pool):
     """Mean over windows.
 
     With ``strides=1``, odd windows of ``2 c + 1`` and padding ``"SAME"`` it is the local average pooling (LAP) of
@@ -39,7 +61,6 @@ class AvgPool(Layer):
     AvgPool((2, 2), strides=(2, 2))
     """
 
-    positional: ClassVar[str] = "window_shape"
     window_shape: int | tuple[int, ...]
     strides: int | tuple[int, ...] | None = None
     padding: Padding = "VALID"
@@ -47,21 +68,12 @@ class AvgPool(Layer):
 
     def __post_init__(self) -> None:
         """Check the arguments and write sizes out as tuples."""
-        settle_window(self, "window_shape")
+        super().__post_init__()
         check_flag(self, "normalize_edges")
-
-    @property
-    def window(self) -> tuple[int, ...]:
-        """Window sizes, one per spatial axis."""
-        return as_tuple(self.window_shape)
-
-    def output_shape(self, shape: Shape) -> Shape:
-        """Return as many positions as windows fit."""
-        return (*slid_shape(self.window, self.strides, self.padding, shape), shape[-1])
 
 
 @dataclass(frozen=True, repr=False)
-class SumPool(Layer):
+class SumPool(_Pool):
     """Sum over windows: the mean of :class:`AvgPool` times the window's size.
 
     Parameters
@@ -75,23 +87,37 @@ class SumPool(Layer):
     SumPool((2, 1), padding='SAME')
     """
 
-    positional: ClassVar[str] = "window_shape"
     window_shape: int | tuple[int, ...]
     strides: int | tuple[int, ...] | None = None
     padding: Padding = "VALID"
 
-    def __post_init__(self) -> None:
-        """Check the arguments and write sizes out as tuples."""
-        settle_window(self, "window_shape")
 
-    @property
-    def window(self) -> tuple[int, ...]:
-        """Window sizes, one per spatial axis."""
-        return as_tuple(self.window_shape)
+@dataclass(frozen=True, repr=False)
+class MaxPool(_Pool):
+    r"""Maximum over windows, channel by channel; what pads is never the largest.
 
-    def output_shape(self, shape: Shape) -> Shape:
-        """Return as many positions as windows fit."""
-        return (*slid_shape(self.window, self.strides, self.padding, shape), shape[-1])
+    The maximum of several Gaussians has no covariance in closed form, at infinite width neither: exact engines
+    refuse it, and ``ntklab.compile(..., engine="monte-carlo")`` samples it.
+
+    Parameters
+    ----------
+    window_shape, strides, padding
+        As in :class:`AvgPool`.
+
+    Raises
+    ------
+    SpecError
+        Arguments out of range; and when compiled for an exact engine.
+
+    Examples
+    --------
+    >>> MaxPool(2, strides=2)
+    MaxPool((2, 2), strides=(2, 2))
+    """
+
+    window_shape: int | tuple[int, ...]
+    strides: int | tuple[int, ...] | None = None
+    padding: Padding = "VALID"
 
 
 @dataclass(frozen=True, repr=False)

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal, get_args
 
 from ntklab.errors import SpecError
-from ntklab.spec._layer import Activation, Misfit, Shape, Weighted, check_flag, check_number, check_width
+from ntklab.spec._composition import Activation
+from ntklab.spec._layer import Misfit, Shape, Weighted, check_flag, check_number, check_width
 
 Output = Literal["sequence", "last"]
 

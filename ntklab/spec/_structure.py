@@ -241,6 +241,8 @@ class Concat(Branching):
 class Repeat(Chain):
     """A layer ``count`` times over, each time with weights of its own: the same as that many written into a Serial.
 
+    The reference engine compiles layers that repeat once, however they were written and whatever their number.
+
     Parameters
     ----------
     body : Layer

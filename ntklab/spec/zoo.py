@@ -8,13 +8,15 @@ from typing import Literal
 from ntklab.errors import SpecError
 from ntklab.spec._activations import Relu
 from ntklab.spec._attention import GlobalSelfAttention
+from ntklab.spec._composition import Activation
 from ntklab.spec._convolutions import Conv
 from ntklab.spec._inputs import Graph, Neighbours
-from ntklab.spec._layer import Activation, Layer
+from ntklab.spec._layer import Layer
 from ntklab.spec._linear import Dense, Flatten
+from ntklab.spec._normalisation import LayerNorm
 from ntklab.spec._pooling import AvgPool, GlobalAvgPool, GlobalSumPool
 from ntklab.spec._recurrent import Recurrent
-from ntklab.spec._structure import Repeat, Residual, Serial
+from ntklab.spec._structure import Concat, Repeat, Residual, Serial
 
 Pooling = Literal["none", "gap"]
 HE = 2.0**0.5
@@ -113,13 +115,21 @@ def rntk(
 
 
 def transformer(
-    blocks: int, attention: GlobalSelfAttention | None = None, width: int | None = None, W_std: float = HE
+    blocks: int,
+    attention: GlobalSelfAttention | None = None,
+    width: int | None = None,
+    W_std: float = HE,
+    norm: Literal["pre", "post", "none"] = "pre",
 ) -> Serial:
-    """Return a transformer without normalisation, for sequences or images, all layers trained.
+    """Return a transformer for sequences or images, all layers trained.
 
     One dense layer, ``blocks`` blocks of ``x + attention(x)`` and then ``x + dense(relu(dense(x)))``, the mean over
     positions and one dense layer. ``attention`` is by default softmax with positions added to queries and keys, of
     covariance ``1 / (1 + d**2)`` at a distance ``d``; ``W_std`` is that of the dense layers before and after a ReLU.
+
+    ``norm`` says where :class:`LayerNorm` over channels stands: in front of each attention and each pair of dense
+    layers, and once before the mean (``"pre"``: Xiong et al. 2020, "On Layer Normalization in the Transformer
+    Architecture"), behind each sum (``"post"``: Vaswani et al. 2017), or nowhere (``"none"``).
 
     Examples
     --------
@@ -127,18 +137,33 @@ def transformer(
     12
     """
     _check_count("transformer", "blocks", blocks, 1)
+    if norm not in ("pre", "post", "none"):
+        raise SpecError(f'transformer: norm is "pre", "post" or "none", got {norm!r}.')
     attention = attention or GlobalSelfAttention(width, pos_emb="SUM", pos_emb_decay="rational")
-    block = Serial(Residual(attention), Residual(Dense(width, W_std), Relu(), Dense(width, W_std)))
-    return Serial(Dense(width), Repeat(block, count=blocks), GlobalAvgPool(), Dense())
+    before, behind = ((LayerNorm(),) if norm == where else () for where in ("pre", "post"))
+    dense = Dense(width, W_std)
+    block = Serial(
+        Residual(*before, attention),
+        *behind,
+        Residual(*before, dense, Relu(), dense),
+        *behind,
+    )
+    return Serial(Dense(width), Repeat(block, count=blocks), *before, GlobalAvgPool(), Dense())
 
 
-def gntk(features: int, blocks: int = 2, depth: int = 1, mean: bool = False, width: int | None = None) -> Serial:
+def gntk(
+    features: int, blocks: int = 2, depth: int = 1, mean: bool = False, width: int | None = None, jumping: bool = False
+) -> Serial:
     """Return the network behind the graph kernel of Du et al. 2019 for graphs with ``features`` of each node.
 
     ``blocks`` times: a sum over neighbours, then ``depth`` times ReLU and a dense layer (``W_std**2 = 2``, no bias),
     with one more dense layer in front of the first ReLU; then the sum over nodes. All layers trained. ``mean`` divides
     sums by degrees. Inputs come from :func:`ntklab.data.pack_graphs` with ``self_loops=True``, as the paper has it;
     its kernel is ``features`` times this one, since inner products of features are means here.
+
+    With ``jumping`` knowledge the sums over nodes of a linear layer of the features and of every block stand side by
+    side; the paper's kernel is then ``features * (blocks + 1)`` times this one, a mean over channels as well. Finite
+    networks need a ``width`` for that, the same in all of them.
 
     Examples
     --------
@@ -147,9 +172,15 @@ def gntk(features: int, blocks: int = 2, depth: int = 1, mean: bool = False, wid
     """
     for what, value in (("features", features), ("blocks", blocks), ("depth", depth)):
         _check_count("gntk", what, value, 1)
-    block = [Relu(), Dense(width, HE)] * depth
-    rest = [Neighbours(mean), *block] * (blocks - 1)
-    return Serial(Graph(features), Neighbours(mean), Dense(width), *block, *rest, GlobalSumPool())
+    relus = [Relu(), Dense(width, HE)] * depth
+    steps = [[Neighbours(mean), Dense(width), *relus], *[[Neighbours(mean), *relus]] * (blocks - 1)]
+    if not jumping:
+        return Serial(Graph(features), *(layer for step in steps for layer in step), GlobalSumPool())
+    end: Layer = GlobalSumPool()
+    for step in reversed(steps[1:]):
+        end = Concat(GlobalSumPool(), Serial(*step, end))
+    start = Serial(Dense(width), GlobalSumPool())
+    return Serial(Graph(features), Concat(start, Serial(*steps[0], end)))
 
 
 def _is_gap(name: str, pooling: str) -> bool:

@@ -130,6 +130,8 @@ def other_networks():
     yield "rntk of two layers", zoo.rntk(2), (4, 2)
     yield "rntk averaged", zoo.rntk(1, readout="mean", U_std=0.5, b_std=0.1), (4, 2)
     yield "transformer", zoo.transformer(2), (3, 2)
+    yield "transformer, normalised behind", zoo.transformer(2, norm="post"), (3, 2)
+    yield "transformer, not normalised", zoo.transformer(2, norm="none"), (3, 2)
     yield "shortcut around an activation", Serial(Dense(), Residual(Dense(b_std=0.5), Relu()), *head), (3,)
     yield "gates in positions", Serial(Dense(), Product(Serial(Dense(), Relu()), Identity()), *head, Flatten()), (3, 2)
     yield (

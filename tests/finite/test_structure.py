@@ -20,6 +20,7 @@ from ntklab.spec import (
     Repeat,
     Residual,
     Serial,
+    zoo,
 )
 from ntklab.testing import made_up_inputs
 
@@ -96,6 +97,8 @@ NETWORKS = {
         Serial(Recurrent(Relu(), b_std=0.3), Recurrent(Relu(), W_std=1.2, U_std=1.4), GlobalAvgPool(), Dense()),
         SEQUENCE,
     ),
+    "transformer": (zoo.transformer(1), SEQUENCE),
+    "transformer normalised behind": (zoo.transformer(1, norm="post"), SEQUENCE),
     "partly trained": (
         Serial(
             Dense(trainable=False),

@@ -8,6 +8,7 @@ import pytest
 from ntklab.spec import (
     ABRelu,
     Abs,
+    Affine,
     Cos,
     Elementwise,
     Elu,
@@ -44,7 +45,10 @@ def wave(x):
     return jnp.where(x > 0.0, jnp.sin(x), 0.5 * x)
 
 
-QUADRATURE = (Tanh(), Sigmoid(), Silu(), Softplus(), Gelu(approximate=True), Elu(0.5), Selu(), Elementwise(wave))
+QUADRATURE = (
+    *(Tanh(), Sigmoid(), Silu(), Softplus(), Gelu(approximate=True), Elu(0.5), Selu(), Elementwise(wave)),
+    Relu() + 0.5 * Cos(1.3, 0.7, 0.4),
+)
 KINKED = (Relu(), LeakyRelu(0.1), ABRelu(0.7, -0.4), Abs(), Sign(), *map(RectifiedMonomial, range(6)))
 SMOOTH = (
     *(shape(a, b, c) for shape in (Sin, Erf) for a in (2.0, 0.3) for b in (1.5, 0.3) for c in (0.0, -pi / 4, pi / 2)),
@@ -60,7 +64,24 @@ SMOOTH = (
 )
 
 
-QUICK = (Relu, Abs, Erf, Gelu, Gaussian, Polynomial, Tanh, Elu)
+ALONE = (
+    *(Relu(), LeakyRelu(0.1), ABRelu(0.7, -0.4), Abs(), Sign(), RectifiedMonomial(2)),
+    *(shape(1.3, 0.7, 0.4) for shape in (Sin, Cos, Erf)),
+    *(Rbf(0.6), Gaussian(0.5, -0.3), Exp(-0.5, 0.4), Gelu(), Gabor(), Sigmoid_like()),
+    *(Monomial(3), Polynomial((1.3, 0, -1.2, -0.5)), Hermite(3)),
+    *QUADRATURE,
+)
+"""One of each type, with numbers that tell something."""
+AFFINE = tuple(
+    Affine(layer, 1.3, -0.4, -0.8)
+    for layer in (Relu(), RectifiedMonomial(0), Sign(), Cos(1.3, 0.7, 0.4), Gelu(), Exp(-0.5, 0.4), Hermite(3), Tanh())
+)
+QUICK = (Relu, Abs, Erf, Gelu, Gaussian, Polynomial, Tanh, Elu, Affine)
+
+
+def bare(layer):
+    """Return the activation inside scales and shifts."""
+    return bare(layer.activation) if isinstance(layer, Affine) else layer
 
 
 def first_of_each_type(layers):

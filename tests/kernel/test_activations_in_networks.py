@@ -9,6 +9,7 @@ import ntklab
 from ntklab.errors import SpecError
 from ntklab.spec import (
     ABRelu,
+    Affine,
     Dense,
     Elu,
     Erf,
@@ -24,7 +25,10 @@ from ntklab.spec import (
     Sin,
 )
 
-FEW = (Erf(), Gelu(), Sin(c=0.3), Gaussian(), Gabor(), Polynomial((0.2, 1.0, 0.5)), ABRelu(-0.3, 1.0), ExpNormalized())
+FEW = (
+    *(Erf(), Gelu(), Sin(c=0.3), Gaussian(), Gabor(), Polynomial((0.2, 1.0, 0.5)), ABRelu(-0.3, 1.0), ExpNormalized()),
+    Affine(Relu(), 2.0, -0.5, 0.7),
+)
 
 
 def network(layer):
@@ -46,7 +50,12 @@ def test_derivatives_are_finite_at_coinciding_and_at_zero_inputs(layer):
 
 
 @pytest.mark.parametrize(
-    "layer", [Erf(0.7, 1.1, 0.2), Polynomial((0.2, 1.0, 0.5)), pytest.param(Elu(0.8), marks=pytest.mark.slow)], ids=repr
+    "layer",
+    [
+        *(Erf(0.7, 1.1, 0.2), Polynomial((0.2, 1.0, 0.5)), Affine(ABRelu(-0.3, 1.2), 1.3, -0.2, 0.7)),
+        pytest.param(Elu(0.8), marks=pytest.mark.slow),
+    ],
+    ids=repr,
 )
 def test_parameters_of_activations_can_be_learned(layer):
     """Derivatives against differences of networks that are built anew."""

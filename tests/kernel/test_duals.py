@@ -8,8 +8,8 @@ import pytest
 from ntklab.finite._activations import PHI
 from ntklab.kernel import RULES, Carry, ImageValue, lower
 from ntklab.kernel._values import Sides
-from ntklab.spec import Dense, Elementwise, Elu, Gaussian, RectifiedMonomial, Selu, Serial, Sign
-from tests.kernel.activations import KINKED, QUADRATURE, SMOOTH, first_of_each_type
+from ntklab.spec import Combination, Dense, Elementwise, Elu, Gaussian, RectifiedMonomial, Selu, Serial, Sign
+from tests.kernel.activations import AFFINE, KINKED, QUADRATURE, SMOOTH, bare, first_of_each_type
 from tests.oracles.gaussian_means import mean_products, mean_square
 
 Z = (2.0, 2.0 - 1e-6, 1.5, 1.0, 0.5, 1e-6, 0.0)
@@ -34,11 +34,11 @@ def grid(dtype, variances=VARIANCES):
     return v, d, s, np.clip(z, 0.0, 2.0)
 
 
-def evaluate(layer, v, d):
-    """Return the dual's variances and pairs, for pairs along one axis."""
+def evaluate(layer, v, d, numbers=None):
+    """Return the dual's variances and pairs, for pairs along one axis; ``numbers`` replace some of the layer's."""
     op = lower(Serial(Dense(), layer), (3,)).ops[-1]
     dual = RULES[op.kind].dual
-    p = {**dict(op.options), **{name: jnp.asarray(value, d.dtype) for name, value in layer.numbers}}
+    p = {**dict(op.options), **{name: jnp.asarray(value, d.dtype) for name, value in layer.numbers}, **(numbers or {})}
     sides = (ImageValue(jnp.asarray(v[:, i]), jnp.sqrt(jnp.asarray(v[:, i]))) for i in range(2))
     sides = Sides(*sides, Carry.NUMBER, block=False)
     return dual.variance(jnp.asarray(v), p), lambda d: dual.pair(d, sides, p)
@@ -60,7 +60,7 @@ def means(layer, s, z):
     return own, cov, distance, mean_products(slope, s[:, 0], s[:, 1], z, angles)[0], own_slope
 
 
-@pytest.mark.parametrize("layer", first_of_each_type([*KINKED, *SMOOTH, *QUADRATURE]))
+@pytest.mark.parametrize("layer", first_of_each_type([*KINKED, *SMOOTH, *QUADRATURE, *AFFINE]))
 def test_a_dual_is_the_mean_over_two_gaussians(layer):
     """Tolerances: 1e-12 in float64 and 2e-6 in float32 of the scale; the distance far better where it is small."""
     for dtype, tolerance in (("float64", 1e-12), ("float32", 2e-6)):
@@ -71,7 +71,7 @@ def test_a_dual_is_the_mean_over_two_gaussians(layer):
         equal = v[:, 0] == v[:, 1]
         # the rounding of unequal variances leaves an angle of sqrt(eps) at both ends: steps and slopes of kinks show it
         steady = equal | ((z > 0.4) & (z < 1.6))
-        values = steady if layer in STEPS else np.full(len(z), True)
+        values = steady if bare(layer) in STEPS else np.full(len(z), True)
         scale = np.maximum(own.max(axis=0) ** 2, 1e-30)
         assert (np.abs(variance - own.T**2) <= tolerance * scale[:, None]).all()
         assert (np.abs(got.cov - cov) <= tolerance * scale)[values].all()
@@ -80,14 +80,14 @@ def test_a_dual_is_the_mean_over_two_gaussians(layer):
         room = np.where(close, 20.0 * EPS[dtype] * (np.sqrt(size * scale) + size), tolerance * scale)
         assert (np.abs(got.distance - distance) <= room)[values].all()
         assert (got.distance[equal & (d == 0.0)] == 0.0).all()
-        kinked = layer in KINKED or isinstance(layer, Elu | Selu | Elementwise)
+        kinked = bare(layer) in KINKED or isinstance(bare(layer), Combination | Elu | Selu | Elementwise)
         inside = (v.min(axis=1) > 0.0) & steady if kinked else np.full(len(z), True)
         scale = np.maximum(own_slope.max(axis=0) ** 2, 1e-30)
         scale = np.maximum(scale, EPS[dtype] * scale.max())  # cos(pi / 2) is no more exact than pi
         assert (np.abs(got.tangent - tangent) <= tolerance * scale)[inside].all()
 
 
-@pytest.mark.parametrize("layer", first_of_each_type([*KINKED, *SMOOTH, *QUADRATURE]))
+@pytest.mark.parametrize("layer", first_of_each_type([*KINKED, *SMOOTH, *QUADRATURE, *AFFINE]))
 def test_the_derivative_of_a_dual_in_the_covariance_is_its_tangent_factor(layer):
     """Price 1958: dF/dSigma = E[phi' phi']; a jump of phi makes an infinite one, defined as 0 at both ends."""
     v, d, _, z = grid("float64", VARIANCES[:4])
@@ -95,9 +95,9 @@ def test_the_derivative_of_a_dual_in_the_covariance_is_its_tangent_factor(layer)
     _, pair = evaluate(layer, v, d)
     slope, tangent = (np.asarray(a) for a in (-2.0 * derivative(lambda d: pair(d).cov, d), pair(d).tangent))
     assert np.isfinite(slope).all()
-    if layer in STEPS:
+    if bare(layer) in STEPS:
         return
-    if layer in QUADRATURE:  # goes through the angle, whose derivative at both ends is defined as zero
+    if bare(layer) in QUADRATURE:  # goes through the angle, whose derivative at both ends is defined as zero
         inside = (z > 1e-9) & (z < 2.0 - 1e-9)
         slope, tangent = slope[inside], tangent[inside]
     scale = np.maximum(np.abs(tangent).max(), 1e-30)

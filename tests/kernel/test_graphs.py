@@ -42,15 +42,20 @@ def kernel(network, x, x2=None):
     return ntklab.compile(network, x.shape[1:], dtype="float64")(x, x2)
 
 
-@pytest.mark.parametrize(("blocks", "depth", "mean"), [(2, 1, False), (2, 2, True)])
-def test_the_graph_kernel_is_the_recursion_of_the_paper(blocks, depth, mean):
+@pytest.mark.parametrize(
+    ("blocks", "depth", "mean", "jumping"),
+    [(2, 1, False, False), (2, 2, True, False), (1, 1, True, True), (3, 1, False, True)],
+)
+def test_the_graph_kernel_is_the_recursion_of_the_paper(blocks, depth, mean, jumping):
     x = packed(6, self_loops=True)
-    found = kernel(zoo.gntk(3, blocks, depth, mean), x)
+    with jax.disable_jit():
+        found = kernel(zoo.gntk(3, blocks, depth, mean, jumping=jumping), x)
+    scale = 3 * (blocks + 1 if jumping else 1)  # inner products of features are means here
     for i, j in np.ndindex(3, 3):
-        expected = gntk(FEATURES[i], EDGES[i], FEATURES[j], EDGES[j], blocks, depth, mean)
+        expected = gntk(FEATURES[i], EDGES[i], FEATURES[j], EDGES[j], blocks, depth, mean, jumping)
         # where nodes coincide, the recursion in covariances has lost half its digits
         rtol = 1e-12 if i != j else 1e-7
-        np.testing.assert_allclose((3 * found.nngp[i, j], 3 * found.ntk[i, j]), expected, rtol=rtol)
+        np.testing.assert_allclose((scale * found.nngp[i, j], scale * found.ntk[i, j]), expected, rtol=rtol)
 
 
 NETWORKS = {
@@ -89,9 +94,15 @@ def test_the_same_nodes_in_another_graph_are_another_input():
     assert found.nngp[0, 1] < 0.99 * np.sqrt(found.nngp[0, 0] * found.nngp[1, 1])
 
 
-def test_finite_networks_have_this_kernel():
-    x = packed()
-    spec = Serial(Graph(3), Neighbours(), Dense(8), Relu(), Neighbours(mean=True), GlobalSumPool(), Dense())
+FINITE = {
+    "two sums": Serial(Graph(3), Neighbours(), Dense(8), Relu(), Neighbours(mean=True), GlobalSumPool(), Dense()),
+    "jumping": zoo.gntk(3, blocks=1, width=8, jumping=True),
+}
+
+
+@pytest.mark.parametrize("name", FINITE)
+def test_finite_networks_have_this_kernel(name):
+    x, spec = packed(), FINITE[name]
     net = network(spec, x.shape[1:], width=8, outputs=4, dtype="float64")
     found, exact = monte_carlo(net, x, key=jax.random.key(0), samples=400, progress=False), kernel(spec, x)
     for name in ("nngp", "ntk"):

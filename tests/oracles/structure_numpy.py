@@ -164,6 +164,14 @@ class Walk:
         K, T = (np.einsum("ipjp->ij", self.blocks(a, P)) / P for a in (s.K, s.T))
         return State(K, T, s.m.reshape(self.n, P).mean(axis=1), (), s.channels * P)
 
+    # normalisation of each position alone
+
+    def LayerNorm(self, layer, s):
+        assert layer.axis == (-1,)
+        assert not s.m.any()
+        f = 1 / np.sqrt(np.diag(s.K) + layer.eps)
+        return s._replace(K=np.outer(f, f) * s.K, T=np.outer(f, f) * s.T)
+
     # attention
 
     def GlobalSelfAttention(self, layer, s):

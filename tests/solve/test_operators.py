@@ -78,7 +78,7 @@ def test_threads_read_ahead_by_their_number_and_no_further():
         return GRAM[i, j]
 
     k = BlockOperator(block, 23, 4, threads=2)
-    product = k._upper()
+    product = k._upper(lambda rows, columns, values: values)
     for rows, columns, _ in product:
         with lock:
             waiting.discard((rows.start, columns.start))

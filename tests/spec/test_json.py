@@ -11,8 +11,11 @@ from ntklab.errors import SpecError
 from ntklab.spec import (
     ABRelu,
     Abs,
+    Affine,
     Aggregate,
     AvgPool,
+    BatchNorm,
+    Combination,
     Concat,
     Conv,
     ConvLocal,
@@ -42,6 +45,7 @@ from ntklab.spec import (
     LayerNorm,
     LeakyRelu,
     Mask,
+    MaxPool,
     Monomial,
     Neighbours,
     Parallel,
@@ -96,6 +100,8 @@ NETWORKS = [
     ConvTranspose(3, strides=2, padding="CIRCULAR"),
     ConvLocal(3, b_std=0.1),
     SumPool((2, 3)),
+    MaxPool((2, 3), (1, 2), "CIRCULAR"),
+    BatchNorm(1e-3),
     AvgPool(3, padding="SAME", normalize_edges=True),
     GlobalSumPool(),
     LayerNorm((0, -1), eps=1e-6),
@@ -112,6 +118,8 @@ NETWORKS = [
     ABRelu(-0.5, 2),
     Polynomial([1, 0, 0.5]),
     Gelu(approximate=True),
+    Affine(Erf(0.5), 2.0, -1.0, 0.3),
+    Combination(Relu(), Affine(Tanh(), 0.5)),
     *(shape() for shape in (Elu, Selu, Sigmoid, Silu, Softplus, Tanh)),
 ]
 

@@ -4,12 +4,14 @@ import pytest
 
 from ntklab.errors import SpecError
 from ntklab.spec import (
+    BatchNorm,
     Concat,
     Conv,
     Dense,
     Flatten,
     GlobalSelfAttention,
     Identity,
+    MaxPool,
     Product,
     Recurrent,
     Relu,
@@ -77,7 +79,10 @@ def test_inputs_that_do_not_fit_are_refused(layer, entering, words):
         (lambda: GlobalSelfAttention(pos_emb="ADD"), "pos_emb is one of NONE"),
         (lambda: GlobalSelfAttention(pos_emb_decay="linear"), "pos_emb_decay is None or one of rational"),
         (lambda: GlobalSelfAttention(pos_emb_share=1.0), "strictly between 0 and 1"),
-        (lambda: GlobalSelfAttention(linear_scaling=False), "closed form for mechanism='IDENTITY' only"),
+        (lambda: GlobalSelfAttention(linear_scaling="sqrt"), "linear_scaling is True or False"),
+        (lambda: MaxPool(0), "MaxPool: window_shape is a positive integer"),
+        (lambda: MaxPool(2, padding=((1, 1), (0, 0))), "MaxPool: padding is one of SAME, VALID"),
+        (lambda: BatchNorm(-1.0), "BatchNorm: eps is a finite number >= 0"),
         (lambda: GlobalSelfAttention(W_key_std=-1.0), "W_key_std is a finite number >= 0"),
         (lambda: GlobalSelfAttention(heads=0), "heads is a positive integer or None"),
         (lambda: Recurrent(Dense()), "activation is a layer such as Relu"),

@@ -3,7 +3,19 @@
 import pytest
 
 from ntklab.errors import SpecError
-from ntklab.spec import AvgPool, Conv, Dense, Flatten, GlobalAvgPool, Recurrent, Relu, infer_shapes, output_shape, zoo
+from ntklab.spec import (
+    AvgPool,
+    Conv,
+    Dense,
+    Flatten,
+    GlobalAvgPool,
+    LayerNorm,
+    Recurrent,
+    Relu,
+    infer_shapes,
+    output_shape,
+    zoo,
+)
 
 
 def count(network, *kinds):
@@ -107,3 +119,16 @@ def test_a_transformer_is_its_block_repeated_and_takes_sequences_and_images():
     assert output_shape(network, (5, 2)) == output_shape(network, (2, 3, 4)) == (None,)
     with pytest.raises(SpecError, match="blocks"):
         zoo.transformer(0)
+
+
+@pytest.mark.parametrize(("norm", "count"), [("pre", 2 * 3 + 1), ("post", 2 * 3), ("none", 0)])
+def test_a_transformer_is_normalised_where_it_says(norm, count):
+    steps = infer_shapes(zoo.transformer(3, norm=norm), (5, 2))
+    assert sum(isinstance(step.layer, LayerNorm) for step in steps) == count
+    with pytest.raises(SpecError, match="norm is"):
+        zoo.transformer(3, norm="batch")
+
+
+def test_jumping_knowledge_puts_features_and_every_block_side_by_side():
+    network = zoo.gntk(3, blocks=4, width=8, jumping=True)
+    assert output_shape(network, (5, 3 + 5)) == (5 * 8,)

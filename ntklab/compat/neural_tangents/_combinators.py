@@ -102,13 +102,14 @@ def FanInConcat(axis: int = -1) -> Triple:
 def _fan_in(name: str, join: Callable[[Value, list[Layer]], Layer]) -> Triple:
     def run(state: State, _: Any) -> State:
         branches = many_inputs(name, state)
-        first = branches.values[0]
-        axes = [(value.batch_axis, value.channel_axis) for value in branches.values]
+        values = [one_input(name, value) for value in branches.values]
+        first = values[0]
+        axes = [(value.batch_axis, value.channel_axis) for value in values]
         if len(set(axes)) > 1:
             raise SpecError(f"{name}: the branches have their batch and channels along different axes, {axes}.")
-        if len(branches.values) == 1:
+        if len(values) == 1:
             return Value((*branches.before.layers, *first.layers), first.shape, *axes[0])
-        return branches.before.then(join(first, [value.network for value in branches.values]), *axes[0])
+        return branches.before.then(join(first, [value.network for value in values]), *axes[0])
 
     return triple(Step(name, run))
 

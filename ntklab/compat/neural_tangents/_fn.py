@@ -8,12 +8,11 @@ from functools import lru_cache
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from ntklab.compat.neural_tangents._kernel import FIELDS, Kernel, Origin, default_dtype
-from ntklab.compat.neural_tangents._prepare import prepare, shared_graph
-from ntklab.compat.neural_tangents._trace import Step, Value
+from ntklab.compat.neural_tangents._prepare import packed_shape, prepare, shared_graph
+from ntklab.compat.neural_tangents._trace import Step, Value, leaf_of, leaves
 from ntklab.errors import InputError, SpecError
 from ntklab.finite import Network, network
 from ntklab.spec import Layer
@@ -28,9 +27,10 @@ class InitFn:
     def __call__(self, rng: Any, input_shape: Any) -> tuple[tuple[int, ...], Any]:
         """Return the shape of the outputs, whose batch axis is that of the inputs, and weights."""
         shape = tuple(input_shape)
-        end = self.step.trace(shape)
-        start = Value.of_input(shape, self.step.axes or (0, -1))
-        return end.batch_shape(shape[start.batch_axis]), finite_network(end, start.shape).init(rng)
+        axes = self.step.axes or (0, -1)
+        end, first = self.step.trace(shape), leaves(shape)[0]
+        n = first[leaf_of(first, axes).batch_axis]
+        return end.batch_shape(n), finite_network(end, packed_shape(shape, axes)).init(rng)
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +41,7 @@ class ApplyFn:
 
     def __call__(self, params: Any, inputs: Any, *, pattern: Any = None, mask_constant: Any = None, **_: Any) -> Any:
         """Return the outputs, in the user's axes."""
-        ready = prepare(self.step, [jnp.asarray(inputs)], pattern, mask_constant)
+        ready = prepare(self.step, [_array(inputs, "inputs")], pattern, mask_constant)
         net, (x,) = finite_network(ready.end, ready.start.shape), ready.arrays
         outputs = net.apply(ready.weights(params), x.transpose(ready.start.order))
         return outputs.transpose(tuple(np.argsort(ready.end.order)))
@@ -142,9 +142,6 @@ def as_asked(get: Any, found: dict[str, Any], name: str) -> Any:
 def _array(x: Any, name: str) -> Any:
     if x is None or isinstance(x, jax.Array | np.ndarray):
         return x
-    if isinstance(x, tuple | list):
-        raise InputError(
-            f"{name} is a {type(x).__name__} of inputs, and networks take one array here: put them into one array and "
-            f"take their parts by stax.Index, or add the kernels of several networks."
-        )
-    raise InputError(f"{name} is an array, got {type(x).__name__}.")
+    if isinstance(x, tuple | list) and x:
+        return tuple(_array(part, name) for part in x)
+    raise InputError(f"{name} needs an array or a tuple of arrays, got {type(x).__name__}.")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NoReturn
+from enum import Enum
+from typing import Any, NoReturn, final
 
 from ntklab.errors import SpecError
 
@@ -21,6 +22,30 @@ def requires(**static_reqs: Any) -> NoReturn:
 def supports_masking(remask_kernel: bool) -> NoReturn:
     """Raise SpecError: what a layer does with masks is part of its rule."""
     _refuse("stax.supports_masking")
+
+
+def Diagonal(*, input: Any = None, output: Any = None) -> NoReturn:
+    """Raise SpecError: it is an argument of ``requires``."""
+    _refuse("stax.Diagonal")
+
+
+class Bool(Enum):
+    """Arguments of ``Diagonal``."""
+
+    NO = 0
+    MAYBE = 1
+    YES = 2
+
+
+@final
+class MaskedArray:
+    """No array here is one: where positions are absent, networks return zero."""
+
+    def __init__(self, masked_value: Any, mask: Any) -> None:
+        raise SpecError(
+            "stax.MaskedArray is made by no program here: give arrays, and mask_constant to say which entries of them "
+            "are absent."
+        )
 
 
 def unmask_fn(fn: Callable[..., Any]) -> Callable[..., Any]:

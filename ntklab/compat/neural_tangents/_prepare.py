@@ -10,10 +10,10 @@ import numpy as np
 from jax.core import Tracer
 
 from ntklab.compat.neural_tangents._kernel import default_dtype
-from ntklab.compat.neural_tangents._trace import OwnGraphs, Step, Value
+from ntklab.compat.neural_tangents._trace import OwnGraphs, Step, Value, leaf_of, nested, parts_of
 from ntklab.errors import InputError
 from ntklab.finite import Params
-from ntklab.spec import Graph, Mask
+from ntklab.spec import Graph, Identity, Mask
 
 MARK = 2.0**100
 """What stands for a mask's constant, whatever it is: NaN and infinities, too, and numbers that float32 rounds."""
@@ -48,8 +48,14 @@ class Prepared(NamedTuple):
 
 def prepare(step: Step, arrays: Sequence[Any], pattern: Any, constant: Any) -> Prepared:
     """Return the network of a program and its inputs, ``x1`` and ``x2`` or one of them."""
-    inputs: list[Any] = [x if x is None or constant is None else _marked(x, constant) for x in arrays]
     axes = step.axes or (0, -1)
+    if isinstance(arrays[0], tuple):
+        if pattern is not None or not all(x is None or isinstance(x, tuple) for x in arrays):
+            raise InputError(
+                "Give a tuple of inputs on both sides, and no pattern: graphs go beside one array of nodes."
+            )
+        return _several(step, arrays, axes, constant)
+    inputs: list[Any] = [x if x is None else _marked(jnp.asarray(x), constant) for x in arrays]
     start = ahead = Value.of_input(inputs[0].shape, axes)
     for x in inputs[1:]:
         if x is not None and (x.ndim != start.ndim or Value.of_input(x.shape, axes) != start):
@@ -77,6 +83,34 @@ def prepare(step: Step, arrays: Sequence[Any], pattern: Any, constant: Any) -> P
     return Prepared(end, start, inputs, len(ahead.layers))
 
 
+def packed_shape(shapes: Sequence[Any], axes: tuple[int, int]) -> tuple[int, ...]:
+    """Return the shape of one input as networks take it: of several, a vector."""
+    if not nested(shapes):
+        return Value.of_input(shapes, axes).shape
+    return parts_of(shapes, axes, Identity()).before.shape
+
+
+def _several(step: Step, arrays: Sequence[Any], axes: tuple[int, int], constant: Any) -> Prepared:
+    """Return the network of a program and its inputs, each a tuple of arrays, packed into vectors."""
+    behind = Identity() if constant is None else Mask(MARK)
+    starts = [parts_of(_shapes(x), axes, behind) for x in arrays if x is not None]
+    if any(start != starts[0] for start in starts):
+        raise InputError(f"x1 and x2 differ in their numbers of inputs alone, got {[_shapes(x) for x in arrays]}.")
+
+    def packed(x: Any) -> list[Any]:
+        if isinstance(x, tuple):
+            return [part for inner in x for part in packed(inner)]
+        rows = _marked(jnp.asarray(x), constant).transpose(leaf_of(x.shape, axes).order)
+        return [rows.reshape((rows.shape[0], -1))]
+
+    inputs = [x if x is None else jnp.concatenate(packed(x), axis=1) for x in arrays]
+    return Prepared(step.single(step.run(starts[0], None)), starts[0].before, inputs, 0)
+
+
+def _shapes(x: Any) -> Any:
+    return tuple(_shapes(part) for part in x) if isinstance(x, tuple) else tuple(x.shape)
+
+
 def shared_graph(sides: Sequence[Any]) -> Any:
     """Return the graph that all inputs share, None without any, or :class:`OwnGraphs` where they have their own."""
     if all(side is None for side in sides):
@@ -99,7 +133,8 @@ def _beside(x: Any, A: Any) -> Any:
 
 def _marked(x: Any, constant: Any) -> Any:
     """Return inputs with our mark for absence instead of the user's."""
-    x = jnp.asarray(x)
+    if constant is None:
+        return x
     x = x if x.dtype.kind == "f" else x.astype(default_dtype())
     constant = jnp.asarray(constant).astype(x.dtype)
     missing = jnp.where(jnp.isnan(constant), jnp.isnan(x), x == constant)

@@ -6,12 +6,14 @@ inputs is known, because axes there count the batch, and may count from either e
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from ntklab.errors import SpecError
-from ntklab.spec import Identity, Layer, Serial, output_shape
+from ntklab.spec import Identity, Layer, Part, Serial, output_shape
 
 
 @dataclass(frozen=True)
@@ -111,10 +113,39 @@ class Branches:
     """Several values side by side, each from where ``before`` ends."""
 
     before: Value
-    values: tuple[Value, ...]
+    values: tuple[Value | Branches, ...]
 
 
 State = Value | Branches
+
+
+def nested(shape: Sequence[Any]) -> bool:
+    """Return whether this is the shapes of several inputs."""
+    return bool(shape) and isinstance(shape[0], tuple | list)
+
+
+def leaves(shapes: Sequence[Any]) -> list[Any]:
+    """Return the shapes of all inputs, in order."""
+    return [leaf for shape in shapes for leaf in leaves(shape)] if nested(shapes) else [shapes]
+
+
+def parts_of(shapes: Sequence[Any], axes: tuple[int, int], behind: Layer) -> Branches:
+    """Return a branch for each of several inputs, which stand one after another in a vector."""
+    sizes = [math.prod(leaf_of(shape, axes).shape) for shape in leaves(shapes)]
+    before, places = Value((), (sum(sizes),), 0, 1), itertools.accumulate(sizes, initial=0)
+
+    def walk(shape: Sequence[Any]) -> State:
+        if nested(shape):
+            return Branches(before, tuple(walk(inner) for inner in shape))
+        value = leaf_of(shape, axes)
+        return replace(value, layers=(Part(value.shape, next(places)), behind))
+
+    return Branches(before, tuple(walk(shape) for shape in shapes))
+
+
+def leaf_of(shape: Sequence[int], axes: tuple[int, int]) -> Value:
+    """Return one of several inputs, which may differ in their number of axes: one axis 3 is the last of all of them."""
+    return Value.of_input(shape, (axes[0] % len(shape), axes[1] % len(shape)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,7 +167,10 @@ class Step:
 
     def trace(self, shape: Sequence[int], graph: Any = None) -> Value:
         """Return what it makes of inputs, or raise SpecError where that is several things."""
-        return self.single(self.run(Value.of_input(shape, self.axes or (0, -1)), graph))
+        axes = self.axes or (0, -1)
+        return self.single(
+            self.run(parts_of(shape, axes, Identity()) if nested(shape) else Value.of_input(shape, axes), graph)
+        )
 
     def go_on(self, value: Value, graph: Any = None) -> Value:
         """Return what it makes of what came before."""
@@ -171,8 +205,7 @@ def many_inputs(name: str, state: State) -> Branches:
     """Return the branches that a layer takes, or raise SpecError."""
     if isinstance(state, Value):
         raise SpecError(
-            f"{name} takes several inputs. Branches begin at FanOut here; a tuple of different inputs is not "
-            f"supported: put them into one array and take their parts by Index, or add the kernels of several networks."
+            f"{name} takes several inputs, and one array comes in: put FanOut before it, or give a tuple of inputs."
         )
     return state
 

@@ -45,6 +45,9 @@ from ntklab.compat.neural_tangents._elementwise import Relu as Relu
 from ntklab.compat.neural_tangents._elementwise import Sigmoid_like as Sigmoid_like
 from ntklab.compat.neural_tangents._elementwise import Sign as Sign
 from ntklab.compat.neural_tangents._elementwise import Sin as Sin
+from ntklab.compat.neural_tangents._own_layers import Bool as Bool
+from ntklab.compat.neural_tangents._own_layers import Diagonal as Diagonal
+from ntklab.compat.neural_tangents._own_layers import MaskedArray as MaskedArray
 from ntklab.compat.neural_tangents._own_layers import layer as layer
 from ntklab.compat.neural_tangents._own_layers import requires as requires
 from ntklab.compat.neural_tangents._own_layers import supports_masking as supports_masking
