@@ -94,10 +94,13 @@ def cifar10(
 @click.option("--sizes", default="10,20,40,80,160,320", show_default=True, help="Numbers of training images.")
 @click.option("--draws", default=20, show_default=True, help="Class-balanced draws, with seeds counting up.")
 @click.option("--test", type=int, help="Test images, from the first.  [default: all]")
+@click.option("--pool", type=int, help="Draw from this many images, and test on the others of them: one matrix.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the first draw.")
 @engine_option
 @click.option(
-    "--store", type=click.Path(file_okay=False, path_type=Path), help="Keep each draw's record; resume there."
+    "--store",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Keep draws, or the pool's matrix; resume there.",
 )
 @output_options
 def small_data(
@@ -106,17 +109,13 @@ def small_data(
     sizes: str,
     draws: int,
     test: int | None,
-    seed: int,
-    engine: str,
-    store: Path | None,
     json_: Path | None,
     png: Path | None,
+    **options: Any,
 ) -> None:
     """CIFAR-10 from few images: CNTK-GAP's learning curve (Arora et al. 2019b)."""
     few = numbers(int, sizes) or ()
-    record = studies.small_data(
-        data, depth=depth, sizes=few, draws=draws, n_test=test, seed=seed, engine=engine, store=store
-    )
+    record = studies.small_data(data, depth=depth, sizes=few, draws=draws, n_test=test, **options)
     show(record, json_, png)
 
 

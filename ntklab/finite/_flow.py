@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import Partial
-from jaxtyping import Array, Float, Shaped
+from jaxtyping import Array, Bool, Float, Shaped
 
 from ntklab.errors import SolveError
 from ntklab.finite._model import Model
@@ -27,11 +27,12 @@ def integrate(
     x_test: Shaped[Array, "m ..."],
     *,
     loss: Callable[[Array, Array], Array],
+    until: float,
     rtol: float,
     atol: float,
     max_steps: int,
-) -> tuple[tuple[Float[np.ndarray, "T n ..."], Float[np.ndarray, "T m ..."]], Any, int]:
-    """Return the outputs on training and test inputs at ``times``, the last parameters, and the steps taken.
+) -> tuple[tuple[Float[np.ndarray, "T n ..."], Float[np.ndarray, "T m ..."]], Any, int, float]:
+    """Return the outputs on training and test inputs at ``times``, the last parameters, the steps taken, and the end.
 
     Raises
     ------
@@ -41,18 +42,23 @@ def integrate(
     if times[-1] == 0 or not model.size:  # nothing moves, and diffrax wants an interval
         outputs = evaluate(model.f, model.params, x, x_test)
         train, test = (np.repeat(np.asarray(output)[None], len(times), axis=0) for output in outputs)
-        return (train, test), model.params, 0
+        return (train, test), model.params, 0, float(times[-1])
     # Time in the dtype of the parameters: they are multiplied, and nothing here promotes dtypes.
     when = jnp.asarray(times, model.dtype)
     # diffrax bounds the root mean square over parameters; the root of their number makes that a sum.
     tolerances = jnp.asarray([rtol, atol / math.sqrt(model.size)], model.dtype)
-    solution = _solve(model.f, model.params, x, y, when, x_test, tolerances, loss, max_steps)
+    bound = jnp.asarray(until, model.dtype) if until > 0 else None
+    solution = _solve(model.f, model.params, x, y, when, x_test, tolerances, bound, loss, max_steps)
     _check(solution, times, rtol, max_steps)
     assert solution.ys is not None
-    (train, test), moved = solution.ys
+    assert solution.ts is not None
+    recorded, (ends, moved) = solution.ys
     last = jax.tree.map(lambda start, by: start + by[0], model.params, moved)
-    steps = int(solution.stats["num_steps"])
-    return (np.asarray(train), np.asarray(test)), last, steps
+    end = float(times[-1]) if until == 0 else min(float(solution.ts[1][0]), float(times[-1]))
+    train, test = (np.array(part) for part in recorded)
+    for part, final in zip((train, test), ends, strict=True):  # what the end came before is what it was at the end
+        part[times > end] = final[0]
+    return (train, test), last, int(solution.stats["num_steps"]), end
 
 
 @partial(jax.jit, static_argnames=("loss", "max_steps"))
@@ -64,6 +70,7 @@ def _solve(
     times: Float[Array, "T"],
     x_test: Shaped[Array, "m ..."],
     tolerances: Float[Array, "2"],
+    until: Float[Array, ""] | None,
     loss: Callable[[Array, Array], Array],
     max_steps: int,
 ) -> diffrax.Solution:
@@ -79,9 +86,18 @@ def _solve(
     def outputs(t: object, moved: Any, args: None) -> tuple[Float[Array, "n ..."], Float[Array, "m ..."]]:
         return evaluate(f, at(moved), x, x_test)
 
+    def last(t: object, moved: Any, args: None) -> tuple[Any, Any]:
+        return outputs(t, moved, args), moved
+
+    def falls_to(bound: Float[Array, ""]) -> diffrax.Event:
+        def arrived(t: object, moved: Any, args: None, **_: object) -> Bool[Array, ""]:
+            return loss(f(at(moved), x), y) <= bound
+
+        return diffrax.Event(arrived)
+
     # Outputs at every time, parameters at the last only: T copies of a wide network would not fit.
     records = diffrax.SaveAt(
-        subs=(diffrax.SubSaveAt(ts=times, fn=outputs), diffrax.SubSaveAt(t1=True)),
+        subs=(diffrax.SubSaveAt(ts=times, fn=outputs), diffrax.SubSaveAt(t1=True, fn=last)),
     )
     return diffrax.diffeqsolve(
         diffrax.ODETerm(velocity),
@@ -92,13 +108,14 @@ def _solve(
         y0=jax.tree.map(jnp.zeros_like, params),
         saveat=records,
         stepsize_controller=diffrax.PIDController(rtol=tolerances[0], atol=tolerances[1]),
+        event=None if until is None else falls_to(until),
         max_steps=max_steps,
         throw=False,
     )
 
 
 def _check(solution: diffrax.Solution, times: Float[np.ndarray, "T"], rtol: float, max_steps: int) -> None:
-    if bool(solution.result == diffrax.RESULTS.successful):
+    if bool(solution.result == diffrax.RESULTS.successful) or bool(solution.result == diffrax.RESULTS.event_occurred):
         return
     assert solution.ys is not None
     reached = np.isfinite(np.asarray(solution.ys[0][0])).reshape(len(times), -1).all(axis=1).sum()

@@ -115,4 +115,5 @@ def train_sgd(
             )
     train, test = (np.stack(column) for column in zip(*recorded, strict=True))
     times = learning_rate * np.asarray(marks, np.float64)
-    return Trajectory(times, train, None if x_test is None else test, restore(model, state[0]), steps)
+    tested = None if x_test is None else test
+    return Trajectory(times, train, tested, restore(model, state[0]), steps, float(times[-1]))

@@ -36,6 +36,7 @@ def train_flow(
     *,
     x_test: Shaped[Array | np.ndarray, "m ..."] | None = None,
     loss: Loss = "squared",
+    until: float = 0.0,
     rtol: float = 1e-4,
     atol: float = 1e-5,
     max_steps: int = 100_000,
@@ -69,6 +70,10 @@ def train_flow(
         ``"squared"`` is L above; ``"cross-entropy"`` is :math:`-\sum_i \sum_c y_{ic} \log \mathrm{softmax}_c(f(x_i))`
         with probabilities ``y``; a function of outputs and targets returns a scalar, and takes ``y`` in any form.
         Sums over inputs, as here, keep time what it is; a mean over n is slower by n.
+    until : float
+        Stop before ``times[-1]`` when the loss L has fallen to this; records of later times are then of the end,
+        which the trajectory tells. Default: 0, go on to the last time. Worth it where the time that training takes is
+        not known, as where the kernel grows: near the end steps stay small, since stability asks for it.
     rtol, atol : float
         Tolerances of one step on the distance that the parameters have *moved*: the error of all of
         them together (2-norm) stays below about ``rtol * distance + atol``, whatever the width.
@@ -132,12 +137,15 @@ def train_flow(
         check_positive(name, value)
     if rtol < jnp.finfo(model.dtype).eps:
         raise InputError(f"rtol={rtol:g} is finer than {model.dtype} resolves; use float64.")
+    if not 0 <= until < float("inf"):
+        raise InputError(f"until is a finite loss, 0 to train up to the last of times, got {until!r}.")
     check_count("max_steps", max_steps)
     criterion = settle_loss(loss)
-    (train, test), trained, count = integrate(
-        model, inputs, targets, when, tests, loss=criterion, rtol=rtol, atol=atol, max_steps=max_steps
+    (train, test), trained, count, end = integrate(
+        model, inputs, targets, when, tests, loss=criterion, until=until, rtol=rtol, atol=atol, max_steps=max_steps
     )
-    return Trajectory(when, train, None if x_test is None else test, restore(model, trained), count)
+    tested = None if x_test is None else test
+    return Trajectory(when, train, tested, restore(model, trained), count, end)
 
 
 def train_gd(
@@ -231,7 +239,8 @@ def train_gd(
             )
     when = learning_rate * np.asarray(marks, np.float64)
     train, test = (np.stack(column) for column in zip(*recorded, strict=True))
-    return Trajectory(when, train, None if x_test is None else test, restore(model, trained), steps)
+    tested = None if x_test is None else test
+    return Trajectory(when, train, tested, restore(model, trained), steps, float(when[-1]))
 
 
 @partial(jax.jit, static_argnames="loss")

@@ -31,10 +31,12 @@ class Trajectory:
     test : numpy array, (T, m, ...), or None
         Outputs on the test inputs, if there were any.
     params
-        Parameters at the last time, in the form of those that training started from; a Network's frozen part is the
+        Parameters at the end, in the form of those that training started from; a Network's frozen part is the
         one it started from.
     steps : int
         Steps of gradient descent, or of the integrator (rejected ones included).
+    end : float
+        Time at the end: the last of ``times``, or before it where the loss had fallen to ``until``.
     """
 
     times: Float[np.ndarray, "T"]
@@ -42,6 +44,7 @@ class Trajectory:
     test: Float[np.ndarray, "T m ..."] | None
     params: Any
     steps: int
+    end: float
 
 
 def settle_loss(loss: Loss) -> Callable[[Array, Array], Array]:

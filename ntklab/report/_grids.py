@@ -70,7 +70,7 @@ def _like(values: list[Any]) -> bool:
     return bool(shared) or nested
 
 
-def _rows(title: str, found: list[tuple[tuple[str, ...], dict[str, Any]]]) -> Iterator[Grid]:
+def _rows(title: str, found: Sequence[tuple[tuple[str, ...], dict[str, Any]]]) -> Iterator[Grid]:
     """Yield a table of rows, then one for each list of rows inside them, whose row 2.1 is the first inside row 2."""
     inside = list(dict.fromkeys(key for _, row in found for key, inner in row.items() if _rows_inside(inner)))
     if inside and not any(names for names, _ in found):

@@ -75,9 +75,10 @@ def _small_data(settings: dict[str, Any], results: dict[str, Any]) -> str:
         published = row["published"] or {}
         theirs = _with_spread(published["accuracy"], published["spread"]) if published else "-"
         rows.append((str(row["n_train"]), _with_spread(row["mean"], row["spread"]), theirs))
+    tested = "tested on the rest of a pool of {pool:,}" if "pool" in settings else "{n_test:,} test images"
     head = (
-        f"CNTK-GAP, depth {settings['depth']}, {settings['draws']} class-balanced draws, {settings['n_test']:,} "
-        f"test images, engine {settings['engine']}; {settings['data']}"
+        f"CNTK-GAP, depth {settings['depth']}, {settings['draws']} class-balanced draws, {tested.format(**settings)}, "
+        f"engine {settings['engine']}; {settings['data']}"
     )
     sources = sorted({row["published"]["source"] for row in results["sizes"] if row["published"]})
     return "\n".join([head, "", align(rows), *(f"\npublished: {source}" for source in sources)])

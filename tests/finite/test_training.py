@@ -173,6 +173,24 @@ def test_labels_of_one_output_may_come_without_its_axis():
     assert np.array_equal(one, two)
 
 
+def test_the_flow_stops_where_the_loss_has_fallen_far_enough():
+    net, params, x, y, x_test = linear_problem()
+    theta = np.linalg.lstsq(features(x), y)[0]
+    least = 0.5 * np.sum((features(x) @ theta - y) ** 2)  # five points, four numbers each: some loss stays
+    whole = train_flow(net, params, x, y, [0.1, 1e3], x_test=x_test)
+    short = train_flow(net, params, x, y, [0.1, 1e3, 2e3], x_test=x_test, until=1.01 * least)
+    assert 0.1 < short.end < 1e3 == whole.end
+    assert short.steps < whole.steps / 4
+    losses = [0.5 * np.sum((f - y) ** 2) for f in short.train]
+    assert losses[0] > 1.01 * least >= losses[1] > least
+    np.testing.assert_allclose(short.train[0], whole.train[0], atol=1e-3)
+    now = net.apply(short.params, x_test)  # records after the end are of the end
+    for late in short.test[1:]:
+        np.testing.assert_allclose(late, now, atol=1e-12)
+    with pytest.raises(InputError, match="until is a finite loss"):
+        train_flow(net, params, x, y, [1.0], until=-1.0)
+
+
 def test_too_few_steps_say_how_far_the_flow_came():
     net, params, x, y, _ = linear_problem()
     with pytest.raises(SolveError, match=r"more than max_steps=5 steps: 1 of 2 times .* asked for is 1000"):
