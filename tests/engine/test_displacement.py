@@ -64,8 +64,23 @@ NETWORKS = {
         (4, 5, 2),
     ),
 }
+row = Conv((2,), padding="SAME", W_std=1.3, b_std=0.3)
 pool = AvgPool(2, strides=2)
 NETWORKS |= {
+    "branches and a head in 1-D": (
+        Serial(
+            row,
+            Residual(Relu(), row),
+            Relu(),
+            Parallel(row, Conv((1,), trainable=False)),
+            GlobalAvgPool(),
+            Relu(),
+            Dense(b_std=0.2),
+            Relu(),
+            Dense(trainable=False),
+        ),
+        (5, 2),
+    ),
     "pooling twice": (Serial(same, Relu(), pool, same, Relu(), pool, Flatten(), Dense()), (8, 8, 2)),
     "pooling, then global pooling": (
         Serial(Conv(3, padding="CIRCULAR"), Relu(), AvgPool((3, 2), strides=(3, 2)), same, Relu(), GlobalAvgPool()),
@@ -93,7 +108,12 @@ NETWORKS |= {
         (12, 2),
     ),
 }
-LONG = {  # to compile
+LONG = {  # to compile; what they have in two dimensions "branches and a head in 1-D" has in one
+    "5 x 5 and 1 x 3 and even filters",
+    "filters larger than the image",
+    "residual and parallel",
+    "a head with ReLU",
+    "ReLU on pooled Gaussians",
     "several outputs at several depths",
     "pooling twice",
     "pooling, then equal positions",
@@ -106,10 +126,9 @@ def slow_if_long(name, *more, long=LONG):
     return pytest.param(name, *more, marks=[pytest.mark.slow] if name in long else [])
 
 
-each_network = pytest.mark.parametrize("name", [slow_if_long(name) for name in NETWORKS])
 FEW = ("zero padding", "no padding, then zeros", "1-D", "a head with ReLU", "pooling, then global pooling")
-few_networks = pytest.mark.parametrize("name", [slow_if_long(name, long=set(FEW[3:])) for name in FEW])
-subtracting = ("a head with ReLU", "ReLU on pooled Gaussians", *(name for name in NETWORKS if "pooling" in name))
+subtracting = ("a head with ReLU", "ReLU on pooled Gaussians", "branches and a head in 1-D")
+subtracting = (*subtracting, *(name for name in NETWORKS if "pooling" in name))
 
 
 def hard_inputs(name):
@@ -157,7 +176,7 @@ def compare(actual, expected, norms, dtype):
                 np.testing.assert_array_equal(values, np.asarray(values).T)
 
 
-@each_network
+@pytest.mark.parametrize("name", [slow_if_long(name) for name in NETWORKS])
 def test_agrees_with_the_reference_on_identical_near_and_flat_inputs(name):
     x = hard_inputs(name)
     exact = call(Reference(), name, "run", x, None)
@@ -165,7 +184,7 @@ def test_agrees_with_the_reference_on_identical_near_and_flat_inputs(name):
     compare(call(Displacement(), name, "run", x, None), exact, (norms, norms), "float64")
 
 
-@few_networks
+@pytest.mark.parametrize("name", [slow_if_long(name, long={*FEW} - {"zero padding", "1-D"}) for name in FEW])
 def test_float32_agrees_with_the_float64_reference_on_identical_near_and_flat_inputs(name):
     x = hard_inputs(name).astype("float32")
     exact = call(Reference(), name, "run", x, None)
@@ -173,7 +192,7 @@ def test_float32_agrees_with_the_float64_reference_on_identical_near_and_flat_in
     compare(call(Displacement(), name, "run", x, None, dtype="float32"), exact, (norms, norms), "float32")
 
 
-@few_networks
+@pytest.mark.parametrize("name", [slow_if_long(name, long={*FEW} - {"no padding, then zeros", "1-D"}) for name in FEW])
 def test_the_rectangular_kernel_and_the_diagonal_agree_with_the_reference(name):
     x = made_up_inputs(5, NETWORKS[name][1])
     whole = call(Reference(), name, "run", x, None)
@@ -184,7 +203,7 @@ def test_the_rectangular_kernel_and_the_diagonal_agree_with_the_reference(name):
     compare(call(Displacement(), name, "diagonal", x), norms, (norms, norms), "float64")
 
 
-@pytest.mark.parametrize("name", ["zero padding", "a head with ReLU"])
+@pytest.mark.parametrize("name", [slow_if_long(name) for name in ("zero padding", "a head with ReLU")])
 def test_the_covariance_alone_carries_no_tangent_kernel(name):
     x = hard_inputs(name)
     exact = [value._replace(ntk=None) for value in call(Reference(), name, "run", x, None)]
@@ -219,7 +238,7 @@ def test_loops_over_displacements_and_vectors_of_them_give_the_same_kernels(vect
         np.testing.assert_allclose(actual, expected, rtol=4e-15)
 
 
-@pytest.mark.parametrize("count", [40, 71])
+@pytest.mark.parametrize("count", [pytest.param(40, marks=pytest.mark.slow), 71])  # vectors of displacements, of pairs
 def test_a_symmetric_kernel_of_many_inputs_is_the_rectangular_one(count):
     plan = lower(zoo.plain_cnn(2, "gap"), (3, 2, 1))
     x, numbers = jnp.asarray(made_up_inputs(count, (3, 2, 1))), learned(plan, "float64")
@@ -255,8 +274,8 @@ def test_gradients_agree_with_the_reference_also_at_equal_inputs(name, symmetric
 
 
 def test_it_can_be_mapped_over_a_batch_of_sets():
-    plan = lower(zoo.plain_cnn(1, "gap"), (4, 3, 2))
-    sets, numbers = jnp.asarray(made_up_inputs(6, (4, 3, 2)).reshape((2, 3, 4, 3, 2))), learned(plan, "float64")
+    plan = lower(Serial(row, Relu(), GlobalAvgPool()), (4, 2))
+    sets, numbers = jnp.asarray(made_up_inputs(6, (4, 2)).reshape((2, 3, 4, 2))), learned(plan, "float64")
     (mapped,) = jax.jit(jax.vmap(lambda x: Displacement().run(plan, x, None, numbers)))(sets)
     for i in range(2):
         (alone,) = Displacement().run(plan, sets[i], None, numbers)
@@ -299,7 +318,7 @@ def test_it_declines_what_does_not_fit_displacements_in_one_sentence(name, any_j
     assert word in reason
 
 
-@each_network
+@pytest.mark.parametrize("name", NETWORKS)
 def test_it_accepts_every_network_of_this_file(name, any_jax):
     network, shape = NETWORKS[name]
     assert Displacement().supports(lower(network, shape), jax.devices("cpu")[0], np.dtype("float32")).ok
