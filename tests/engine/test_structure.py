@@ -175,8 +175,10 @@ def relative(actual, expected):
 
 
 def lanes(grid, quick):
+    """A few networks compiled; a hundred operation by operation, as the same operations come again and again."""
     for name, network, shape in grid:
-        yield pytest.param(network, shape, id=name, marks=[] if name in quick else [pytest.mark.slow])
+        few = name in quick
+        yield pytest.param(network, shape, few, id=name, marks=[] if few else [pytest.mark.slow])
 
 
 def kernels(network, x, **options):
@@ -185,10 +187,10 @@ def kernels(network, x, **options):
 
 
 @pytest.mark.oracle
-@pytest.mark.parametrize(("network", "shape"), list(lanes(GRID, QUICK)))
-def test_agrees_with_neural_tangents_and_with_numpy(network, shape):
+@pytest.mark.parametrize(("network", "shape", "jit"), list(lanes(GRID, QUICK)))
+def test_agrees_with_neural_tangents_and_with_numpy(network, shape, jit):
     x = made_up_inputs(4, shape)
-    with jax.disable_jit():  # a hundred small networks: compiling them would take minutes
+    with jax.disable_jit(not jit):
         ours = kernels(network, x)
     for mine, numpy, theirs in zip(
         ours, structure_numpy.kernels(network, x), neural_tangents_oracle.kernels(network, x), strict=True
@@ -198,10 +200,10 @@ def test_agrees_with_neural_tangents_and_with_numpy(network, shape):
         assert relative(mine, numpy).max() < EXACT
 
 
-@pytest.mark.parametrize(("network", "shape"), list(lanes(other_networks(), OTHER_QUICK)))
-def test_agrees_with_numpy_on_what_neural_tangents_has_not(network, shape):
-    x = made_up_inputs(4, shape)
-    with jax.disable_jit():
+@pytest.mark.parametrize(("network", "shape", "jit"), list(lanes(other_networks(), OTHER_QUICK)))
+def test_agrees_with_numpy_on_what_neural_tangents_has_not(network, shape, jit):
+    x = made_up_inputs(5, shape)  # as many as below: compiled once
+    with jax.disable_jit(not jit):
         ours = kernels(network, x)
     for mine, numpy in zip(ours, structure_numpy.kernels(network, x), strict=True):
         assert relative(mine, numpy).max() < EXACT
