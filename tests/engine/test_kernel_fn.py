@@ -325,7 +325,9 @@ def test_gradients_are_those_of_finite_differences_in_inputs_and_learnable_numbe
         assert_close(slope, difference, 1e-8, what=f"leaf {part}")
 
 
-@pytest.mark.parametrize("name", SMOOTH)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.slow] if n == "pooling inside, biases" else []) for n in SMOOTH]
+)
 def test_no_derivative_is_nan_where_inputs_coincide_oppose_each_other_or_vanish(name):
     hyper, _, gradient = loss_and_gradient(name)
     one, other = made_up_inputs(2, SMOOTH[name][1])
@@ -358,7 +360,7 @@ def mixed_derivative(network, shape, outer=jax.jacfwd):
     return lambda x, y: np.asarray(derivative(jnp.asarray(x), jnp.asarray(y))).reshape((size, size))
 
 
-@pytest.mark.parametrize("outer", [jax.jacfwd, jax.jacrev])
+@pytest.mark.parametrize("outer", [jax.jacfwd, pytest.param(jax.jacrev, marks=pytest.mark.slow)])
 def test_the_mixed_second_derivative_of_a_dense_nngp_is_the_covariance_of_gradients(outer):
     """E[df/dx_i df/dx_j] halves at each ReLU, since (f, df) and -(f, df) are equally likely."""
     x = made_up_inputs(1, SHAPE)[0]
@@ -377,9 +379,15 @@ def test_the_mixed_second_derivative_of_a_flattened_convolution_counts_the_windo
     assert_close(mixed_derivative(network, shape)(x, x), expected, 1e-13, scale=expected.max())
 
 
-@pytest.mark.parametrize("name", ["cntk gap", pytest.param("pooling inside, biases", marks=pytest.mark.slow)])
-def test_the_mixed_second_derivative_at_coinciding_inputs_is_the_limit_of_that_at_close_ones(name):
-    network, shape = SMOOTH[name]
+@pytest.mark.parametrize(
+    ("network", "shape"),
+    [
+        pytest.param(Serial(Conv((2,)), Relu(), GlobalAvgPool(), Dense()), (4, 2), id="one convolution"),
+        pytest.param(*SMOOTH["cntk gap"], id="cntk gap", marks=pytest.mark.slow),
+        pytest.param(*SMOOTH["pooling inside, biases"], id="pooling inside, biases", marks=pytest.mark.slow),
+    ],
+)
+def test_the_mixed_second_derivative_at_coinciding_inputs_is_the_limit_of_that_at_close_ones(network, shape):
     derivative = mixed_derivative(network, shape)
     x, towards = made_up_inputs(2, shape)
     close = derivative(x, x + 1e-5 * towards)
