@@ -49,7 +49,10 @@ def run(name: str, text: str, folder: Path | None = None, commands: bool = False
     return subprocess.run(command, input=given, capture_output=True, text=True, check=False, cwd=folder)
 
 
-LONG = ("any-model.md", "cluster.md", "finite-width.md", "from-neural-tangents.md", "scikit-learn.md")  # the longest
+LONG = {  # to run
+    *("any-model.md", "cluster.md", "finite-width.md", "from-neural-tangents.md", "hyperparameters.md", "iterative.md"),
+    *("scikit-learn.md", "uncertainty.md", "engines.md", "extending.md", "solvers.md"),
+}
 
 
 @pytest.mark.parametrize(

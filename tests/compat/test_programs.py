@@ -34,7 +34,6 @@ FEW = (
     "kernel_of_positions",
     "kernels_piece_by_piece",
     "largest_learning_rate",
-    "masks_in_finite_branches",
     "masks_of_sequences",
     "outputs_of_a_residual_network",
 )

@@ -106,10 +106,7 @@ def grid():
 
 QUICK = (
     "SAME (3, 3) strides (2, 2)",
-    "VALID (3, 3) strides (1, 2)",
-    "CIRCULAR (3, 2) strides (2, 2)",
     "pool CIRCULAR inside",
-    "residual",
     "residual around pooling",
     "parallel readouts",
     "3-D",

@@ -100,7 +100,7 @@ FINITE = {
 }
 
 
-@pytest.mark.parametrize("name", FINITE)
+@pytest.mark.parametrize("name", ["two sums", pytest.param("jumping", marks=pytest.mark.slow)])
 def test_finite_networks_have_this_kernel(name):
     x, spec = packed(), FINITE[name]
     net = network(spec, x.shape[1:], width=8, outputs=4, dtype="float64")
