@@ -31,7 +31,7 @@ def lanes():
 def drawn(layer):
     """Exact kernels, and those of 4000 networks of width 8."""
     network, x = Serial(Dense(W_std=0.9, b_std=0.3), layer, Dense(W_std=1.1, b_std=0.2)), inputs()
-    with jax.disable_jit():
+    with jax.disable_jit(layer not in QUICK):  # the operations of many, one by one, are the same
         kernel = ntklab.compile(network, (4,), dtype="float64", engine="reference")(x)
     found = samples(network, (4,), x, width=8, count=COUNT, outputs=4)
     return [(np.asarray(getattr(kernel, name)), np.asarray(values)) for name, values in zip(NAMES, found, strict=True)]

@@ -136,7 +136,7 @@ def lanes():
 @pytest.mark.parametrize(("spec", "shape"), list(lanes()))
 def test_over_random_networks_kernels_average_to_the_closed_form(spec, shape):
     x = 1.5 * made_up_inputs(2, shape)
-    with jax.disable_jit():
+    with jax.disable_jit(all(spec is not NETWORKS[name][0] for name in QUICK)):  # the operations of many are the same
         kernel = ntklab.compile(spec, shape, dtype="float64", engine="reference")(x)
     drawn = samples(spec, shape, x, width=WIDTH, count=COUNT, outputs=32)
     for name, values in zip(("nngp", "ntk"), drawn, strict=True):

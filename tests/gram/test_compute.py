@@ -49,10 +49,12 @@ def images(n: int, seed: int = 0) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def fc() -> KernelFn:
-    return ntklab.compile(zoo.fc(3), input_shape=(4, 4, 3), dtype="float64")
+    return ntklab.compile(zoo.fc(2), input_shape=(4, 4, 3), dtype="float64")
 
 
-@pytest.mark.parametrize("tile", range(1, N + 4))
+@pytest.mark.parametrize(  # one input, ragged, fitting, larger; each size compiles
+    "tile", [pytest.param(n, marks=[] if n in (1, 3, N, N + 2) else [pytest.mark.slow]) for n in range(1, N + 4)]
+)
 def test_every_tile_size_gives_the_symmetric_matrix_of_one_call(fc, tile):
     x = images(N)
     direct, tiled = fc(x), ntklab.gram(fc, x, tile=tile, progress=False)
@@ -63,7 +65,11 @@ def test_every_tile_size_gives_the_symmetric_matrix_of_one_call(fc, tile):
 
 
 @pytest.mark.parametrize(
-    ("n1", "n2", "tile"), [(1, 1, 1), (1, 5, 2), (5, 1, 2), (7, 4, 3), (4, 7, 3), (6, 6, 4), (3, 2, 9)]
+    ("n1", "n2", "tile"),
+    [
+        *((1, 5, 2), (7, 4, 3), (3, 2, 9)),
+        *(pytest.param(*sizes, marks=pytest.mark.slow) for sizes in ((1, 1, 1), (5, 1, 2), (4, 7, 3), (6, 6, 4))),
+    ],
 )
 def test_rectangles_of_all_sizes_equal_one_call(fc, n1, n2, tile):
     x1, x2 = images(n1), images(n2, seed=1)
