@@ -106,9 +106,11 @@ def _cnn(record: Record) -> list[str]:
         for network in row["networks"]:
             trials = next(run["trials"] for run in network["runs"] if run["rate"] == network["rate"])
             spread = "" if network["spread"] is None else f" ± {network['spread']:.2f}"
-            left = f"{np.mean([trial['residual'] for trial in trials]):.2f}"
             name = f"CNN-{word}, {network['channels']} channels"
+            left = f"{np.mean([trial['residual'] for trial in trials]):.2f}"
             lines.append(f"| {name} | {network['mean']:.2f}{spread} | {left} | {theirs['cnn']} |")
+            stopped = (np.mean([trial["kernel"][key] for trial in trials]) for key in ("accuracy", "residual"))
+            lines.append(f"| its kernel, stopped there | {' | '.join(f'{mean:.2f}' for mean in stopped)} | - |")
         lines.append(f"| CNTK-{word} | {row['kernel']['accuracy']:.2f} | 0 | {theirs['cntk']} |")
     lines += ["", "The published numbers are of another protocol:", ""]
     return lines + [f"- {line}." for line in record.results["differences"]]

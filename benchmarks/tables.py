@@ -23,11 +23,22 @@ def readme(results: Path) -> str:
     lines = ["| CIFAR-10 (draws) | training images | test images | ours, % | published, % |", "|---|---|---|---|---|"]
     for path in sorted(results.glob("cifar10-*.json")):
         record = Record.load(path)
+        if record.kind != "cifar10":
+            continue
         s, r = record.settings, record.results
         name = f"{'CNTK-GAP' if s['pooling'] == 'gap' else 'CNTK-V'}, depth {s['depth']} ({s['repeats']})"
         spread = "" if r["spread"] is None else f" ± {r['spread']:.2f}"
         theirs = f"{r['published']['accuracy']:.2f} ({r['published']['name']})" if r["published"] else "-"
         lines.append(f"| {name} | {s['n_train']:,} | {s['n_test']:,} | {r['mean']:.2f}{spread} | {theirs} |")
+    for path in sorted(results.glob("cifar10-table-*.json")):
+        record = Record.load(path)
+        s = record.settings
+        for row in record.results["rows"]:
+            name = f"{'CNTK-GAP' if row['pooling'] == 'gap' else 'CNTK-V'}, depth {row['depth']}, {row['kind'].upper()}"
+            theirs = f"{row['published']['accuracy']:.2f} ({row['published']['name']})" if row["published"] else "-"
+            spread = "" if row["spread"] is None else f" ± {row['spread']:.2f}"
+            cells = (f"{s['n_train']:,}", f"{s['n_test']:,}", f"{row['mean']:.2f}{spread}", theirs)
+            lines.append(f"| {name} ({s['repeats']}) | {' | '.join(cells)} |")
     lines += [
         "",
         "The test images are the first of the 10,000; one standard error of an accuracy is 1.5 % on 1,017 images "

@@ -55,7 +55,8 @@ def test_a_study_of_finite_networks_gets_its_table_once_it_has_a_record(tmp_path
     }
     lazy = {"alphas": [0.5, 4.0], "slope": -1.107, "accuracy": [[70.0, 80.0]] * 2, **moved}
     Record.make("lazy", {"width": 256, "seeds": 2}, lazy).save(tmp_path / "lazy.json")
-    runs = [{"rate": 0.2, "trials": [{"residual": 0.25}, {"residual": 0.35}]}]
+    stopped = {"accuracy": 22.5, "residual": 0.28}
+    runs = [{"rate": 0.2, "trials": [{"residual": 0.25, "kernel": stopped}, {"residual": 0.35, "kernel": stopped}]}]
     row = {
         "depth": 3,
         "pooling": "gap",
@@ -69,6 +70,7 @@ def test_a_study_of_finite_networks_gets_its_table_once_it_has_a_record(tmp_path
     assert "(theory: -1)" not in before
     assert "| 0.5 | 0.35 | 0.1 | 0.01 | 75.0 |\n| 4 | 0.035 | 0.1 | 0.01 | 75.0 |\n" in after
     assert "| CNN-GAP, depth 3, 8 channels | 21.00 ± 1.50 | 0.30 | 63.81 |\n" in after
+    assert "| its kernel, stopped there | 22.50 | 0.28 | - |\n" in after
     assert "| CNTK-GAP, depth 3 | 24.00 | 0 | - |\n" in after
     assert "- fewer images.\n" in after
     assert after.endswith(

@@ -115,6 +115,27 @@ def _small_data(record: Record, figure: matplotlib.figure.Figure) -> None:
     _curve(record.results["sizes"], figure, record.settings["data"])
 
 
+def _cifar10_table(record: Record, figure: matplotlib.figure.Figure) -> None:
+    axes = figure.subplots()
+    rows, depths = record.results["rows"], record.settings["depths"]
+    for pooling, kind in dict.fromkeys((row["pooling"], row["kind"]) for row in rows):
+        name = f"{'CNTK-GAP' if pooling == 'gap' else 'CNTK-V'}, {kind.upper()}"
+        part = [row for row in rows if (row["pooling"], row["kind"]) == (pooling, kind)]
+        spreads = [row["spread"] or 0.0 for row in part]
+        bars = axes.errorbar(depths, [row["mean"] for row in part], spreads, fmt="o-", capsize=3, label=name)
+        known = [(row["depth"], row["published"]["accuracy"]) for row in part if row["published"]]
+        if known:
+            axes.plot(
+                *zip(*known, strict=True), "s--", color=bars[0].get_color(), mfc="none", label=f"{name}, published"
+            )
+    axes.set_xscale("log")
+    _ticks(axes, depths)
+    axes.set_xlabel("layers with weights")
+    axes.set_ylabel("test accuracy, %")
+    axes.set_title(f"{record.settings['n_train']:,} training images; {record.settings['data']}", fontsize=10)
+    axes.legend()
+
+
 def _spectra(record: Record, figure: matplotlib.figure.Figure) -> None:
     axes = figure.subplots()
     for index, run in enumerate(record.results["runs"]):
@@ -158,6 +179,7 @@ _FIGURES: dict[str, Painter] = {
     "digits": _accuracies,
     "cifar10": _accuracies,
     **FINITE,
+    "cifar10-table": _cifar10_table,
     "small-data": _small_data,
     "engines-cpu": _speeds,
     "bench-gpu": _speeds,

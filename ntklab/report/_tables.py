@@ -84,6 +84,20 @@ def _small_data(settings: dict[str, Any], results: dict[str, Any]) -> str:
     return "\n".join([head, "", align(rows), *(f"\npublished: {source}" for source in sources)])
 
 
+def _cifar10_table(settings: dict[str, Any], results: dict[str, Any]) -> str:
+    rows = [("kernel", "depth", "accuracy %", "published %")]
+    for row in results["rows"]:
+        name = f"{'CNTK-GAP' if row['pooling'] == 'gap' else 'CNTK-V'}, {row['kind'].upper()}"
+        theirs = f"{row['published']['accuracy']:.2f} ({row['published']['name']})" if row["published"] else "-"
+        rows.append((name, str(row["depth"]), _with_spread(row["mean"], row["spread"]), theirs))
+    engines = ", ".join(sorted(set(settings["engines"].values())))
+    head = (
+        f"{settings['data']}: {settings['n_train']:,} training and {settings['n_test']:,} test images, "
+        f"{settings['repeats']} draws, engine {engines}"
+    )
+    return f"{head}\n\n{align(rows)}"
+
+
 def _with_spread(mean: float, spread: float | None) -> str:
     return f"{mean:.2f}" if spread is None else f"{mean:.2f} +- {spread:.2f}"
 
@@ -136,6 +150,7 @@ def _uci(settings: dict[str, Any], results: dict[str, Any]) -> str:
 _TABLES: dict[str, Callable[[dict[str, Any], dict[str, Any]], str]] = {
     "digits": _digits,
     "cifar10": _cifar10,
+    "cifar10-table": _cifar10_table,
     **FINITE,
     "small-data": _small_data,
     "uci": _uci,

@@ -12,8 +12,10 @@ from ntklab.studies._images import digits as digits
 from ntklab.studies._lazy import ALPHAS as ALPHAS
 from ntklab.studies._lazy import lazy as lazy
 from ntklab.studies._published import Published as Published
+from ntklab.studies._published import published_cifar2 as published_cifar2
 from ntklab.studies._published import published_cifar10 as published_cifar10
 from ntklab.studies._published import published_cnn as published_cnn
 from ntklab.studies._small_data import small_data as small_data
+from ntklab.studies._table import cifar10_table as cifar10_table
 from ntklab.studies._uci import uci as uci
 from ntklab.studies._verify import verify as verify

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
+from functools import partial
 
 import jax
 import numpy as np
 from scipy.integrate import quad
 
-from ntklab._core import Check, Record, canaries
-from ntklab.engine import ENGINES, compile
+from ntklab._core import Check, Record, canaries, progress_bar
+from ntklab.engine import ENGINES, Engine, compile
 from ntklab.kernel import lower, relu_dual
 from ntklab.testing import golden_cases
 
@@ -17,18 +18,21 @@ _DUAL_LIMIT = {"float32": 2e-6, "float64": 1e-12}
 _ENGINE_LIMIT = {"float32": 2e-6, "float64": 1e-11}
 
 
-def verify() -> Record:
+def verify(*, progress: bool = True) -> Record:
     """Return the findings of every check on this machine; ``results["ok"]`` says whether all passed.
 
     - canaries: small programs that known JAX versions get wrong (:mod:`ntklab._core`);
     - the ReLU dual against adaptive quadrature of its defining integral;
     - every engine, in both precisions, against golden values from an independent long-double recursion.
+
+    Half a minute on one core, nearly all of it compilation; ``progress`` shows how far it is.
     """
     findings = list(canaries())
-    for dtype in ("float32", "float64"):
-        with jax.enable_x64(dtype == "float64"):
-            findings.append(_dual_against_quadrature(dtype))
-            findings += _engines_against_golden(dtype)
+    dtypes = ("float32", "float64")
+    runs: list[Callable[[], Check]] = [partial(_dual_against_quadrature, dtype) for dtype in dtypes]
+    runs += [partial(_engine_against_golden, engine, dtype) for dtype in dtypes for engine in ENGINES]
+    for run in progress_bar(runs, desc="verify", unit=" checks", show=progress):
+        findings.append(run())
     results = {"ok": all(check.ok for check in findings), "checks": [check._asdict() for check in findings]}
     return Record.make("verify", {}, results)
 
@@ -37,7 +41,8 @@ def _dual_against_quadrature(dtype: str) -> Check:
     worst = 0.0
     for correlation in (-0.99, -0.5, 0.0, 0.3, 0.9, 0.999):
         z = np.asarray(1.0 - correlation, dtype)
-        _, kappa_1, kappa_0 = (float(term) for term in relu_dual(jax.numpy.asarray(z)))
+        with jax.enable_x64(dtype == "float64"):
+            _, kappa_1, kappa_0 = (float(term) for term in relu_dual(jax.numpy.asarray(z)))
         angle = float(np.arccos(1.0 - np.float64(z)))
         # E[phi(u) phi(v)] over the plane, in polar coordinates: the radial part is 2, u = r cos t, v = r cos(t - angle)
         low, high = angle - np.pi / 2, np.pi / 2
@@ -48,9 +53,9 @@ def _dual_against_quadrature(dtype: str) -> Check:
     return Check(f"ReLU dual against quadrature, {dtype}", worst <= limit, _against(worst, limit))
 
 
-def _engines_against_golden(dtype: str) -> Iterator[Check]:
-    for engine in ENGINES:
-        worst, ran, limit, reason = 0.0, 0, _ENGINE_LIMIT[dtype], ""
+def _engine_against_golden(engine: Engine, dtype: str) -> Check:
+    worst, ran, limit, reason = 0.0, 0, _ENGINE_LIMIT[dtype], ""
+    with jax.enable_x64(dtype == "float64"):
         for case in golden_cases():
             plan = lower(case.spec, case.inputs.shape[1:])
             ok, reason = engine.supports(plan, jax.devices()[0], np.dtype(dtype))
@@ -61,11 +66,10 @@ def _engines_against_golden(dtype: str) -> Iterator[Check]:
             for values, expected in ((found.nngp, case.nngp), (found.ntk, case.ntk)):
                 worst = max(worst, float(np.max(np.abs(np.asarray(values, np.float64) / expected - 1))))
             ran += 1
-        name = f"engine {engine.name} against golden values, {dtype}"
-        if ran == 0 and engine is not ENGINES[-1]:  # the last one, the reference, has to run everything
-            yield Check(name, True, f"not run: {reason}")
-            continue
-        yield Check(name, ran > 0 and worst <= limit, f"{_against(worst, limit)}, {ran} networks")
+    name = f"engine {engine.name} against golden values, {dtype}"
+    if ran == 0 and engine is not ENGINES[-1]:  # the last one, the reference, has to run everything
+        return Check(name, True, f"not run: {reason}")
+    return Check(name, ran > 0 and worst <= limit, f"{_against(worst, limit)}, {ran} networks")
 
 
 def _against(error: float, limit: float) -> str:

@@ -3,9 +3,12 @@
 import numpy as np
 import pytest
 
+import ntklab
 from ntklab._core import Record
+from ntklab.data import Standardiser, load_cifar10, subset
 from ntklab.errors import DataError, InputError, SolveError
 from ntklab.report import draw, table
+from ntklab.spec import zoo
 from ntklab.studies import cnn
 
 
@@ -53,6 +56,27 @@ def test_trained_networks_learn_what_their_kernels_do(colours, tmp_path, pooling
     assert Record.load(store / f"cnn-{pooling}-3-{channels}-0.2-0.json").results == fast
     with pytest.raises(DataError, match="name another store"):
         cnn(colours, poolings=(pooling,), rates=(0.2,), store=store, progress=False, **sizes | {"epochs": 5})
+
+
+def test_the_kernel_beside_a_network_is_gradient_flow_to_the_same_time(colours):
+    """The closed form, found here again by eigenvectors; a small output at the start, so that it is not needed."""
+    sizes = {"channels": (2,), "n_train": 20, "n_test": 10, "epochs": 6, "batch": 10, "trials": 1}
+    record = cnn(colours, poolings=("none",), kappa=0.02, rates=(0.1,), progress=False, **sizes)
+    (run,) = record.results["rows"][0]["networks"][0]["runs"]
+    (found,) = run["trials"]
+    assert found["steps"] == 12
+    images = load_cifar10(colours)
+    few = subset(images, 20, 0)
+    x = Standardiser.fit(images.x_train).apply(few.x_train)
+    kernel = np.asarray(ntklab.compile(zoo.cntk(3, "none"), (32, 32, 3), get=("ntk",))(x).ntk, np.float64)
+    rates, vectors = np.linalg.eigh(kernel)
+    labels = np.where(np.arange(10) == few.y_train[:, None], 0.9, -0.1)
+    # times kappa squared, learning rate 2 * 0.1 / (kappa squared * the largest), twelve steps
+    left = np.exp(-rates * 12 * 2 * 0.1 / rates[-1])[:, None] * (vectors.T @ labels)
+    residual = np.linalg.norm(left) / np.linalg.norm(labels)
+    assert found["kernel"]["residual"] == pytest.approx(residual, rel=0.02)
+    right = np.argmax(labels - vectors @ left, axis=1) == few.y_train
+    assert found["kernel"]["train_accuracy"] == pytest.approx(100 * right.mean(), abs=5.1)  # one image of twenty
 
 
 def test_where_every_rate_diverges_the_error_says_what_to_do(colours, monkeypatch):
