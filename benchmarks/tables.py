@@ -6,7 +6,9 @@ python benchmarks/tables.py
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import finite_width
 import layers
@@ -21,24 +23,12 @@ START, END = "<!-- records: made by benchmarks/tables.py -->\n", "<!-- /records 
 def readme(results: Path) -> str:
     """Return the README's part between its markers."""
     lines = ["| CIFAR-10 (draws) | training images | test images | ours, % | published, % |", "|---|---|---|---|---|"]
-    for path in sorted(results.glob("cifar10-*.json")):
-        record = Record.load(path)
-        if record.kind != "cifar10":
-            continue
-        s, r = record.settings, record.results
-        name = f"{'CNTK-GAP' if s['pooling'] == 'gap' else 'CNTK-V'}, depth {s['depth']} ({s['repeats']})"
-        spread = "" if r["spread"] is None else f" ± {r['spread']:.2f}"
-        theirs = f"{r['published']['accuracy']:.2f} ({r['published']['name']})" if r["published"] else "-"
-        lines.append(f"| {name} | {s['n_train']:,} | {s['n_test']:,} | {r['mean']:.2f}{spread} | {theirs} |")
-    for path in sorted(results.glob("cifar10-table-*.json")):
-        record = Record.load(path)
-        s = record.settings
-        for row in record.results["rows"]:
-            name = f"{'CNTK-GAP' if row['pooling'] == 'gap' else 'CNTK-V'}, depth {row['depth']}, {row['kind'].upper()}"
-            theirs = f"{row['published']['accuracy']:.2f} ({row['published']['name']})" if row["published"] else "-"
-            spread = "" if row["spread"] is None else f" ± {row['spread']:.2f}"
-            cells = (f"{s['n_train']:,}", f"{s['n_test']:,}", f"{row['mean']:.2f}{spread}", theirs)
-            lines.append(f"| {name} ({s['repeats']}) | {' | '.join(cells)} |")
+    for s, row in sorted(_cifar10(results), key=lambda found: (found[1]["pooling"], found[1]["depth"])):
+        if row["published"]:
+            name = f"{'CNTK-GAP' if row['pooling'] == 'gap' else 'CNTK-V'}, depth {row['depth']} ({s['repeats']})"
+            theirs = f"{row['published']['accuracy']:.2f} ({row['published']['name']})"
+            lines.append(f"| {name} | {s['n_train']:,} | {s['n_test']:,} | {_mean(row)} | {theirs} |")
+    lines = list(dict.fromkeys(lines))  # a row of a table may have been a run of its own, with the same draws
     lines += [
         "",
         "The test images are the first of the 10,000; one standard error of an accuracy is 1.5 % on 1,017 images "
@@ -64,6 +54,20 @@ def readme(results: Path) -> str:
         for row in Record.load(results / "agreement.json").results["rows"]
     ]
     return "\n".join(lines) + "\n"
+
+
+def _cifar10(results: Path) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    """Yield settings and results of every CNTK on CIFAR-10, those of tables row by row."""
+    for path in sorted(results.glob("cifar10-*.json")):
+        record = Record.load(path)
+        if record.kind == "cifar10-table":
+            yield from ((record.settings, row) for row in record.results["rows"])
+        else:
+            yield record.settings, {**record.results, **{key: record.settings[key] for key in ("pooling", "depth")}}
+
+
+def _mean(row: dict[str, Any]) -> str:
+    return f"{row['mean']:.2f}" + ("" if row["spread"] is None else f" ± {row['spread']:.2f}")
 
 
 def engines(results: Path) -> str:
@@ -174,8 +178,20 @@ def overview(results: Path) -> str:
         uci.results,
         {"plain": "the authors' procedure in NumPy and SVC", "svm": "ours, SVM", "ridge": "ours, ridge"},
     )
-    lines = [
-        readme(results),
+    lines = [readme(results)]
+    for path in sorted(results.glob("cifar10-table-*.json")):
+        record = Record.load(path)
+        depths = record.settings["depths"]
+        lines += [
+            f"| {record.settings['n_train']:,} training images | {' | '.join(f'depth {depth}' for depth in depths)} |",
+            f"|---|{'---|' * len(depths)}",
+        ]
+        for pooling, kind in dict.fromkeys((row["pooling"], row["kind"]) for row in record.results["rows"]):
+            name = f"{'CNTK-GAP' if pooling == 'gap' else 'CNTK-V'}, {kind.upper()}"
+            rows = [row for row in record.results["rows"] if (row["pooling"], row["kind"]) == (pooling, kind)]
+            lines.append(f"| {name} | {' | '.join(map(_mean, rows))} |")
+        lines.append("")
+    lines += [
         f"| {len(r['runs'])} UCI sets, in one run | mean accuracy, % | seconds |",
         "|---|---|---|",
     ]

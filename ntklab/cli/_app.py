@@ -12,6 +12,7 @@ from ntklab import __version__, report, studies
 from ntklab._core import Record, precision_for
 from ntklab.cli._finite import cnn, equivalence, lazy
 from ntklab.cli._gram import gram
+from ntklab.cli._images import cifar10_table, myrtle
 from ntklab.cli._output import dtype_option, engine_option, numbers, output_options, show
 from ntklab.errors import InputError, NtklabError
 
@@ -88,43 +89,6 @@ def cifar10(
     show(record, json_, png)
 
 
-@reproduce.command("cifar10-table")
-@click.option("--data", required=True, type=click.Path(path_type=Path), help="Directory with the CIFAR-10 files.")
-@click.option("--depths", default="3,4,6,11,21", show_default=True, help="Weight layers; all in one pass.")
-@click.option("--poolings", default="none", show_default=True, help="none is CNTK-V, gap is CNTK-GAP; or both.")
-@click.option("--kinds", default="ntk,nngp", show_default=True, help="Kernels, of ntk and nngp.")
-@click.option("--train", default=2000, show_default=True, help="Training images, drawn class-balanced.")
-@click.option("--test", type=int, help="Test images, from the first.  [default: all]")
-@click.option("--classes", default=10, show_default=True, help="The first so many; 2 is CIFAR-2.")
-@click.option("--repeats", default=1, show_default=True, help="Draws, with seeds counting up.")
-@click.option("--seed", default=0, show_default=True, help="Seed of the first draw.")
-@engine_option
-@click.option("--store", type=click.Path(file_okay=False, path_type=Path), help="Keep the matrices; resume there.")
-@output_options
-def cifar10_table(
-    data: Path,
-    depths: str,
-    poolings: Any,
-    kinds: Any,
-    train: int,
-    test: int | None,
-    json_: Path | None,
-    png: Path | None,
-    **options: Any,
-) -> None:
-    """Table 1 of Arora et al. 2019: CNTK-V and CNTK-GAP by depth, NTK beside NNGP."""
-    record = studies.cifar10_table(
-        data,
-        depths=numbers(int, depths) or (),
-        poolings=poolings.split(","),
-        kinds=kinds.split(","),
-        n_train=train,
-        n_test=test,
-        **options,
-    )
-    show(record, json_, png)
-
-
 @reproduce.command("small-data")
 @click.option("--data", required=True, type=click.Path(path_type=Path), help="Directory with the CIFAR-10 files.")
 @click.option("--depth", default=14, show_default=True, help="Weight layers.")
@@ -177,7 +141,8 @@ def uci(
     show(studies.uci(data, methods=methods.split(","), names=names, largest=largest, store=store), json_, png)
 
 
-reproduce.add_command(cnn)
+for command in (cifar10_table, cnn, myrtle):
+    reproduce.add_command(command)
 
 
 @app.command("report")

@@ -20,3 +20,4 @@ from ntklab.data._subset import subset as subset
 from ntklab.data._uci import UciSet as UciSet
 from ntklab.data._uci import load_uci as load_uci
 from ntklab.data._uci import uci_sets as uci_sets
+from ntklab.data._whitening import Whitener as Whitener

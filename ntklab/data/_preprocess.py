@@ -59,7 +59,7 @@ class Standardiser:
         """
         if not (np.isfinite(scale) and scale > 0):
             raise InputError(f"scale must be a positive number; got {scale!r}")
-        images = _images(x)
+        images = checked_images(x)
         if images.size == 0:
             raise InputError(f"fitting needs at least one image; got shape {images.shape}")
         n_pixels = images.size // images.shape[-1]
@@ -88,7 +88,7 @@ class Standardiser:
         InputError
             If `x` is no array of images with the fitted number of channels, or `dtype` no floating one.
         """
-        images, target = _images(x), _floating(dtype)
+        images, target = checked_images(x), floating(dtype)
         if images.shape[-1] != self.mean.size:
             raise InputError(f"fitted to {self.mean.size} channels; got images of shape {images.shape}")
         result = np.empty(images.shape, target)
@@ -155,7 +155,7 @@ def flatten_images(x: ArrayLike) -> NDArray[Any]:
     >>> flatten_images(np.zeros((5, 4, 4, 3), np.uint8)).shape
     (5, 48)
     """
-    images = _images(x)
+    images = checked_images(x)
     return images.reshape(len(images), int(np.prod(images.shape[1:])))
 
 
@@ -173,7 +173,7 @@ def unit_norm(x: ArrayLike, *, dtype: DTypeLike = np.float64) -> NDArray[Any]:
     array([[0.6, 0.8],
            [0. , 1. ]])
     """
-    target = _floating(dtype)
+    target = floating(dtype)
     values = _real(x)
     if values.ndim < 2:
         raise InputError(f"unit_norm needs examples along axis 0 and at least one more axis; got {values.shape}")
@@ -193,14 +193,16 @@ def _real(x: ArrayLike) -> NDArray[Any]:
     return values
 
 
-def _images(x: ArrayLike) -> NDArray[Any]:
+def checked_images(x: ArrayLike) -> NDArray[Any]:
+    """Return images (n, H, W, C) as an array, or raise InputError."""
     images = _real(x)
     if images.ndim != 4 or images.shape[-1] == 0:
         raise InputError(f"needs images of shape (n, H, W, C); got shape {images.shape}")
     return images
 
 
-def _floating(dtype: DTypeLike) -> np.dtype[Any]:
+def floating(dtype: DTypeLike) -> np.dtype[Any]:
+    """Return a floating dtype, or raise InputError."""
     target = np.dtype(dtype)
     if target.kind != "f":
         raise InputError(f"dtype must be a floating one, as float32 or float64; got {target}")

@@ -13,7 +13,7 @@ import numpy as np
 
 from ntklab._core import Record
 from ntklab.errors import InputError
-from ntklab.report._finite_figures import FINITE
+from ntklab.report._finite_figures import FINITE, name_ticks
 
 Painter = Callable[[Record, matplotlib.figure.Figure], None]
 
@@ -82,12 +82,6 @@ def _accuracies(record: Record, figure: matplotlib.figure.Figure) -> None:
     axes.set_title(settings["data"], fontsize=9, wrap=True)
 
 
-def _ticks(axes: Any, values: Sequence[int]) -> None:
-    """Name the values themselves on a logarithmic axis."""
-    axes.set_xticks(values, [str(value) for value in values])
-    axes.tick_params(axis="x", which="minor", bottom=False, labelbottom=False)
-
-
 def _curve(rows: Sequence[dict[str, Any]], figure: matplotlib.figure.Figure, title: str) -> None:
     axes = figure.subplots()
     for name, values, colour in (
@@ -104,7 +98,7 @@ def _curve(rows: Sequence[dict[str, Any]], figure: matplotlib.figure.Figure, tit
                 n, means, [spread or 0.0 for spread in spreads], fmt="o-", color=colour, capsize=3, label=name
             )
     axes.set_xscale("log")
-    _ticks(axes, [row["n_train"] for row in rows])
+    name_ticks(axes, [row["n_train"] for row in rows])
     axes.set_xlabel("training images")
     axes.set_ylabel("test accuracy, %")
     axes.set_title(title)
@@ -129,7 +123,7 @@ def _cifar10_table(record: Record, figure: matplotlib.figure.Figure) -> None:
                 *zip(*known, strict=True), "s--", color=bars[0].get_color(), mfc="none", label=f"{name}, published"
             )
     axes.set_xscale("log")
-    _ticks(axes, depths)
+    name_ticks(axes, depths)
     axes.set_xlabel("layers with weights")
     axes.set_ylabel("test accuracy, %")
     axes.set_title(f"{record.settings['n_train']:,} training images; {record.settings['data']}", fontsize=10)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import matplotlib.figure
 import numpy as np
 
@@ -35,7 +38,8 @@ def _equivalence(record: Record, figure: matplotlib.figure.Figure) -> None:
     right.set_xscale("log")
     right.set_title("trained to the end", fontsize=10)
     right.set_ylabel("test accuracy, %")
-    for axes in (left, middle, right):
+    for axes, name in ((left, "widths"), (middle, "training_widths"), (right, "training_widths")):
+        name_ticks(axes, results[name])
         axes.set_xlabel("width")
         axes.legend(fontsize=8)
 
@@ -85,6 +89,12 @@ def _cnn(record: Record, figure: matplotlib.figure.Figure) -> None:
     settings = record.settings
     axes.set_xlabel(f"test accuracy, {settings['n_train']:,} training and {settings['n_test']:,} test images")
     axes.set_title(f"{settings['data']}; bars: spread over {settings['trials']} trials", fontsize=10)
+
+
+def name_ticks(axes: Any, values: Sequence[int]) -> None:
+    """Name the values themselves on a logarithmic axis."""
+    axes.set_xticks(values, [str(value) for value in values])
+    axes.tick_params(axis="x", which="minor", bottom=False, labelbottom=False)
 
 
 FINITE = {"equivalence": _equivalence, "lazy": _lazy, "cnn": _cnn}

@@ -98,6 +98,19 @@ def _cifar10_table(settings: dict[str, Any], results: dict[str, Any]) -> str:
     return f"{head}\n\n{align(rows)}"
 
 
+def _myrtle(settings: dict[str, Any], results: dict[str, Any]) -> str:
+    rows = [("kernel", "pixels", "mirror images", "ridge, of the mean diagonal", "accuracy %")]
+    for row in results["rows"]:
+        ridge = "none" if row["chosen"] == "none" else f"{row['ridge']:.1e} (leave-one-out)"
+        mirrored = "yes" if row["mirror_images"] else "no"
+        rows.append((row["kind"].upper(), row["pixels"], mirrored, ridge, f"{row['accuracy']:.2f}"))
+    head = (
+        f"{settings['network']}: {settings['n_train']:,} training and {settings['n_test']:,} test images, engine "
+        f"{settings['engine']}; {settings['data']}"
+    )
+    return f"{head}\n\n{align(rows)}"
+
+
 def _with_spread(mean: float, spread: float | None) -> str:
     return f"{mean:.2f}" if spread is None else f"{mean:.2f} +- {spread:.2f}"
 
@@ -151,6 +164,7 @@ _TABLES: dict[str, Callable[[dict[str, Any], dict[str, Any]], str]] = {
     "digits": _digits,
     "cifar10": _cifar10,
     "cifar10-table": _cifar10_table,
+    "myrtle": _myrtle,
     **FINITE,
     "small-data": _small_data,
     "uci": _uci,

@@ -70,11 +70,12 @@ def plain_cnn(convs: int, pooling: Pooling, width: int | None = None) -> Serial:
     return Serial(*[Conv(3, width, HE, padding="SAME"), Relu()] * convs, head)
 
 
-def myrtle(depth: Literal[5, 7, 10], width: int | None = None) -> Serial:
+def myrtle(depth: Literal[5, 7, 10], width: int | None = None, activation: Activation | None = None) -> Serial:
     """Return the Myrtle network of Shankar et al. 2020 for 32 x 32 images, all layers trained.
 
     Three stages of 3 x 3 SAME convolutions with ReLU ((2, 1, 1), (2, 2, 2) or (3, 3, 3) of them), 2 x 2
     average pooling after the first two, three poolings down to one position after the last, one dense layer.
+    ``activation=ExpNormalized()`` in place of ReLU makes the paper's Myrtle-Gaussian kernels.
     """
     stages = {5: (2, 1, 1), 7: (2, 2, 2), 10: (3, 3, 3)}
     if depth not in stages:
@@ -82,7 +83,7 @@ def myrtle(depth: Literal[5, 7, 10], width: int | None = None) -> Serial:
     pool = AvgPool(2, strides=2)
     layers: list[Layer] = []
     for convs, pools in zip(stages[depth], (1, 1, 3), strict=True):
-        layers += [Conv(3, width, HE, padding="SAME"), Relu()] * convs + [pool] * pools
+        layers += [Conv(3, width, HE, padding="SAME"), activation or Relu()] * convs + [pool] * pools
     return Serial(*layers, Flatten(), Dense(W_std=HE))
 
 

@@ -11,6 +11,7 @@ from ntklab.studies._images import cifar10 as cifar10
 from ntklab.studies._images import digits as digits
 from ntklab.studies._lazy import ALPHAS as ALPHAS
 from ntklab.studies._lazy import lazy as lazy
+from ntklab.studies._myrtle import myrtle as myrtle
 from ntklab.studies._published import Published as Published
 from ntklab.studies._published import published_cifar2 as published_cifar2
 from ntklab.studies._published import published_cifar10 as published_cifar10

@@ -35,7 +35,8 @@ _BLOCKS = (Residual(Relu(), Dense(W_std=zoo.HE)),) * 2
 _SETUPS: dict[Case, _Setup] = {
     "fc": _Setup(zoo.fc(3), (64, 128, 256, 512, 1024, 2048), (64, 128, 256, 512, 1024)),
     "cnn": _Setup(zoo.cntk(3, "none"), (16, 32, 64, 128, 256, 512), (4, 8, 16, 32)),
-    "gap": _Setup(zoo.cntk(3, "gap"), (16, 32, 64, 128, 256, 512), (4, 8, 16, 32)),
+    # Its kernel is so ill-conditioned that a network of 32 channels takes many minutes to its end.
+    "gap": _Setup(zoo.cntk(3, "gap"), (16, 32, 64, 128, 256, 512), (4, 8, 16)),
     "residual": _Setup(
         Serial(Flatten(), Dense(), *_BLOCKS, Relu(), Dense(W_std=zoo.HE)),
         (64, 128, 256, 512, 1024, 2048),
@@ -78,7 +79,7 @@ def equivalence(
         Three dense layers; CNTK-V and CNTK-GAP of two convolutions and a dense layer; a dense layer, two residual
         blocks and a dense layer.
     widths, training_widths : tuple of int, optional
-        Default: five doublings for the kernel, four for training.
+        Default: five doublings for the kernel, two to four for training.
     seeds, training_seeds : int
         Random networks per width.
     store : path, optional

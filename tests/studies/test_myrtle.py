@@ -1,0 +1,73 @@
+"""Mirror images in the kernel are mirror images in the data; whitening and ridges are those of their own rooms."""
+
+import numpy as np
+import pytest
+
+import ntklab
+from ntklab import studies
+from ntklab.data import Whitener, load_cifar10, subset
+from ntklab.errors import InputError
+from ntklab.predict import choose_ridge
+from ntklab.report import table
+from ntklab.spec import zoo
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Write noisy patterns of ten classes in the layout of the exact CIFAR-10 subset."""
+    folder, rng = tmp_path_factory.mktemp("cifar"), np.random.default_rng(0)
+    patterns, y_train, y_test = rng.integers(0, 200, (10, 32, 32, 3)), np.arange(40) % 10, np.arange(20) % 10
+
+    def images(labels):
+        return (patterns[labels] // 3 + rng.integers(0, 130, (len(labels), 32, 32, 3))).astype(np.uint8)
+
+    np.savez(
+        folder / "cifar10-exact-subset.npz",
+        x_train=images(y_train), y_train=y_train.astype(np.uint8), index_train=np.arange(40),
+        x_test=images(y_test), y_test=y_test.astype(np.uint8), index_test=np.arange(20),
+        class_names=np.array([f"class{i}" for i in range(10)]),
+    )  # fmt: skip
+    return folder
+
+
+@pytest.mark.slow
+def test_every_row_is_a_regression_by_hand_on_images_and_their_mirror_images(data, tmp_path):
+    sizes = {"n_train": 3, "n_test": 4, "seed": 3}
+    record = studies.myrtle(data, preprocessing=("whitened",), store=tmp_path, progress=False, **sizes)
+    found = {(row["kind"], row["mirror_images"], row["chosen"]): row for row in record.results["rows"]}
+    assert len(found) == 8
+    images = load_cifar10(data)
+    part = subset(images, 3, 4, seed=3)
+    white = Whitener.fit(images.x_train)
+    x, x_test = (white.apply(pixels, dtype=np.float32) for pixels in (part.x_train, part.x_test))
+    both = np.concatenate([x, x[:, :, ::-1]])
+    kfn = ntklab.compile(zoo.myrtle(5), (32, 32, 3))
+    k_train, k_test = kfn(both), kfn(x_test, both)
+    labels = np.where(np.arange(10) == part.y_train[:, None], 0.9, -0.1)
+    for kind in ("nngp", "ntk"):
+        of_train, of_test = (np.asarray(getattr(k, kind), np.float64) for k in (k_train, k_test))
+        for mirrored, n in ((False, 3), (True, 6)):
+            targets = np.concatenate([labels, labels])[:n]
+            right = (of_test[:, :n] @ np.linalg.solve(of_train[:n, :n], targets)).argmax(1) == part.y_test
+            assert found[kind, mirrored, "none"]["accuracy"] == pytest.approx(100 * right.mean())
+        choice = choose_ridge(np.asarray(getattr(k_train, kind))[:3, :3], labels)
+        assert found[kind, False, "loo"]["ridge"] == pytest.approx(choice.ridge.value)
+        right = choice.regression.predict(of_test[:, :3]).argmax(1) == part.y_test
+        assert found[kind, False, "loo"]["accuracy"] == pytest.approx(100 * right.mean())
+    assert "Myrtle-5, relu: 3 training and 4 test images" in table(record)
+    assert (tmp_path / "whitened" / "test-mirror.zarr").is_dir()
+
+
+@pytest.mark.parametrize(
+    ("options", "needed"),
+    [
+        ({"activation": "tanh"}, "relu, gaussian"),
+        ({"preprocessing": ()}, "standardised"),
+        ({"preprocessing": ("raw",)}, "standardised"),
+        ({"n_train": 1000}, "training images"),
+        ({"preprocessing": ("whitened",), "regularisation": 0.0}, "positive share"),
+    ],
+)
+def test_what_cannot_be_computed_is_refused(data, options, needed):
+    with pytest.raises(InputError, match=needed):
+        studies.myrtle(data, **options)
