@@ -20,9 +20,9 @@ def rows(x):
     return flat / np.linalg.norm(flat, axis=1, keepdims=True)
 
 
-@pytest.mark.parametrize("regularisation", [1e-6, 0.1, 3.0])
-def test_it_is_the_inverse_square_root_of_the_regularised_covariance(regularisation):
-    x, new = pictures(), pictures(7, seed=1)
+@pytest.mark.parametrize(("regularisation", "n"), [(1e-6, 1500), (0.1, 1500), (3.0, 40), (0.1, 39), (1e-3, 2)])
+def test_it_is_the_inverse_square_root_of_the_regularised_covariance(regularisation, n):
+    x, new = pictures(n), pictures(7, seed=1)
     flat = rows(x)
     covariance = np.cov(flat.T, bias=True)
     shifted = covariance + regularisation * np.trace(covariance) / 40 * np.eye(40)
@@ -50,19 +50,12 @@ def test_brightness_and_contrast_do_not_matter_and_float32_is_the_rounding():
     assert fitted.apply(x[:0]).shape == (0, 4, 5, 2)
 
 
-def test_fewer_images_than_pixels_stay_finite():
-    few = pictures(6)
-    found = Whitener.fit(few).apply(pictures(5, seed=2))
-    assert np.isfinite(found).all()
-    assert np.abs(found).max() < 10
-
-
 @pytest.mark.parametrize(
     ("call", "needed"),
     [
         (lambda x: Whitener.fit(x, regularisation=0.0), "positive share"),
         (lambda x: Whitener.fit(x[0]), "images of shape"),
-        (lambda x: Whitener.fit(x[:0]), "at least one image"),
+        (lambda x: Whitener.fit(x[:1]), "two images"),
         (lambda x: Whitener.fit(np.concatenate([x, 0 * x[:1]])), "image 1500 has one value"),
         (lambda x: Whitener.fit(x).apply(x[:, 1:]), "fitted to images of shape"),
         (lambda x: Whitener.fit(x).apply(x, dtype=int), "floating"),
