@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 
 from ntklab._core import Record
+from ntklab.report._finite import chosen_trials, rms
+from ntklab.report._names import with_pooling
 
 CASES = {"fc": "three dense layers", "residual": "two residual blocks", "cnn": "CNTK-V", "gap": "CNTK-GAP"}
 
@@ -48,7 +50,7 @@ def _kernels(records: dict[str, Record]) -> list[str]:
     ]
     for case, record in records.items():
         r = record.results
-        first, *_, last = _rms(r["kernel_distance"])
+        first, *_, last = rms(r["kernel_distance"])
         span = f"{r['widths'][0]} to {r['widths'][-1]}"
         lines.append(f"| `{case}` | {record.settings['seeds']} | {span} | {first:.3f}, {last:.3f} | {_slope(r)} |")
     return lines
@@ -64,7 +66,7 @@ def _training(records: dict[str, Record]) -> list[str]:
     slopes = []
     for case, record in records.items():
         r = record.results
-        first, *_, last = _rms(r["training_distance"])[:, -1]
+        first, *_, last = rms(r["training_distance"])[:, -1]
         ours, closed = (np.mean(np.asarray(r[word])[-1, :, -1]) for word in ("accuracy", "predicted_accuracy"))
         span = f"{r['training_widths'][0]} to {r['training_widths'][-1]}"
         cells = [
@@ -86,7 +88,7 @@ def _lazy(record: Record) -> list[str]:
         r"| $\alpha$ | NTK moved by | test outputs from linear | training outputs from targets | accuracy, % |",
         "|---|---|---|---|---|",
     ]
-    columns = (_rms(r[name]) for name in ("kernel_moved", "from_linear", "residual"))
+    columns = (rms(r[name]) for name in ("kernel_moved", "from_linear", "residual"))
     for alpha, *values, accuracy in zip(r["alphas"], *columns, np.mean(r["accuracy"], axis=1), strict=True):
         lines.append(f"| {alpha:g} | {' | '.join(f'{value:.2g}' for value in values)} | {accuracy:.1f} |")
     return lines
@@ -101,17 +103,17 @@ def _cnn(record: Record) -> list[str]:
         "|---|---|---|---|",
     ]
     for row in record.results["rows"]:
-        word = f"{'GAP' if row['pooling'] == 'gap' else 'V'}, depth {row['depth']}"
+        cnn, cntk = (f"{with_pooling(kind, row['pooling'])}, depth {row['depth']}" for kind in ("CNN", "CNTK"))
         theirs = {name: f"{value['accuracy']:.2f}" if value else "-" for name, value in row["published"].items()}
         for network in row["networks"]:
-            trials = next(run["trials"] for run in network["runs"] if run["rate"] == network["rate"])
+            trials = chosen_trials(network)
             spread = "" if network["spread"] is None else f" ± {network['spread']:.2f}"
-            name = f"CNN-{word}, {network['channels']} channels"
+            name = f"{cnn}, {network['channels']} channels"
             left = f"{np.mean([trial['residual'] for trial in trials]):.2f}"
             lines.append(f"| {name} | {network['mean']:.2f}{spread} | {left} | {theirs['cnn']} |")
             stopped = (np.mean([trial["kernel"][key] for trial in trials]) for key in ("accuracy", "residual"))
             lines.append(f"| its kernel, stopped there | {' | '.join(f'{mean:.2f}' for mean in stopped)} | - |")
-        lines.append(f"| CNTK-{word} | {row['kernel']['accuracy']:.2f} | 0 | {theirs['cntk']} |")
+        lines.append(f"| {cntk} | {row['kernel']['accuracy']:.2f} | 0 | {theirs['cntk']} |")
     lines += ["", "The published numbers are of another protocol:", ""]
     return lines + [f"- {line}." for line in record.results["differences"]]
 
@@ -119,11 +121,6 @@ def _cnn(record: Record) -> list[str]:
 def _figure(results: Path, name: str, what: str) -> list[str]:
     there = (results / f"{name}.png").exists()
     return ["", f"![{what}](../../benchmarks/results/{name}.png)"] if there else []
-
-
-def _rms(values: Any) -> np.ndarray:
-    """Return root mean squares over the second axis, that of networks."""
-    return np.sqrt(np.mean(np.square(values), axis=1))
 
 
 def _slope(line: dict[str, Any]) -> str:

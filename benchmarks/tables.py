@@ -15,6 +15,7 @@ import layers
 import numpy as np
 
 from ntklab._core import Record
+from ntklab.report._names import with_pooling
 
 ROOT = Path(__file__).parents[1]
 START, END = "<!-- records: made by benchmarks/tables.py -->\n", "<!-- /records -->"
@@ -25,7 +26,7 @@ def readme(results: Path) -> str:
     lines = ["| CIFAR-10 (draws) | training images | test images | ours, % | published, % |", "|---|---|---|---|---|"]
     for s, row in sorted(_cifar10(results), key=lambda found: (found[1]["pooling"], found[1]["depth"])):
         if row["published"]:
-            name = f"{'CNTK-GAP' if row['pooling'] == 'gap' else 'CNTK-V'}, depth {row['depth']} ({s['repeats']})"
+            name = f"{with_pooling('CNTK', row['pooling'])}, depth {row['depth']} ({s['repeats']})"
             theirs = f"{row['published']['accuracy']:.2f} ({row['published']['name']})"
             lines.append(f"| {name} | {s['n_train']:,} | {s['n_test']:,} | {_mean(row)} | {theirs} |")
     lines = list(dict.fromkeys(lines))  # a row of a table may have been a run of its own, with the same draws
@@ -187,7 +188,7 @@ def overview(results: Path) -> str:
             f"|---|{'---|' * len(depths)}",
         ]
         for pooling, kind in dict.fromkeys((row["pooling"], row["kind"]) for row in record.results["rows"]):
-            name = f"{'CNTK-GAP' if pooling == 'gap' else 'CNTK-V'}, {kind.upper()}"
+            name = f"{with_pooling('CNTK', pooling)}, {kind.upper()}"
             rows = [row for row in record.results["rows"] if (row["pooling"], row["kind"]) == (pooling, kind)]
             lines.append(f"| {name} | {' | '.join(map(_mean, rows))} |")
         lines.append("")

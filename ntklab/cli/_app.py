@@ -13,7 +13,7 @@ from ntklab._core import Record, precision_for
 from ntklab.cli._finite import cnn, equivalence, lazy
 from ntklab.cli._gram import gram
 from ntklab.cli._images import cifar10_table, myrtle
-from ntklab.cli._output import dtype_option, engine_option, numbers, output_options, show
+from ntklab.cli._output import cifar_option, dtype_option, engine_option, numbers, output_options, show, store_option
 from ntklab.errors import InputError, NtklabError
 
 
@@ -44,7 +44,7 @@ def digits(train: int, test: int, seed: int, engine: str, json_: Path | None, pn
 
 
 @reproduce.command()
-@click.option("--data", required=True, type=click.Path(path_type=Path), help="Directory with the CIFAR-10 files.")
+@cifar_option
 @click.option("--depth", default=11, show_default=True, help="Weight layers: depth - 1 convolutions and one dense.")
 @click.option("--pooling", default="gap", show_default=True, type=click.Choice(["none", "gap"]), help="none is CNTK-V.")
 @click.option("--train", type=int, help="Training images, drawn class-balanced.  [default: all]")
@@ -90,7 +90,7 @@ def cifar10(
 
 
 @reproduce.command("small-data")
-@click.option("--data", required=True, type=click.Path(path_type=Path), help="Directory with the CIFAR-10 files.")
+@cifar_option
 @click.option("--depth", default=14, show_default=True, help="Weight layers.")
 @click.option("--sizes", default="10,20,40,80,160,320", show_default=True, help="Numbers of training images.")
 @click.option("--draws", default=20, show_default=True, help="Class-balanced draws, with seeds counting up.")
@@ -98,11 +98,7 @@ def cifar10(
 @click.option("--pool", type=int, help="Draw from this many images, and test on the others of them: one matrix.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the first draw.")
 @engine_option
-@click.option(
-    "--store",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Keep draws, or the pool's matrix; resume there.",
-)
+@store_option("draws, or the pool's matrix")
 @output_options
 def small_data(
     data: Path,
@@ -125,7 +121,7 @@ def small_data(
 @click.option("--methods", default="svm,ridge", show_default=True, help="svm needs scikit-learn.")
 @click.option("--sets", help="Names of sets, such as lenses,ecoli.  [default: all that the paper takes]")
 @click.option("--largest", default=5000, show_default=True, help="Sets of at most so many points.")
-@click.option("--store", type=click.Path(file_okay=False, path_type=Path), help="Keep each set's record; resume there.")
+@store_option("each set's record")
 @output_options
 def uci(
     data: Path,

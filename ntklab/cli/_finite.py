@@ -8,11 +8,9 @@ from typing import Any, get_args
 import click
 
 from ntklab import studies
-from ntklab.cli._output import engine_option, numbers, output_options, show
+from ntklab.cli._output import cifar_option, engine_option, numbers, output_options, show, store_option
 
-_STORE = click.option(
-    "--store", type=click.Path(file_okay=False, path_type=Path), help="Keep each part's record; resume there."
-)
+_STORE = store_option("each part's record")
 
 
 @click.command()
@@ -60,7 +58,7 @@ def lazy(alphas: str | None, width: int, seeds: int, store: Path | None, json_: 
 
 
 @click.command()
-@click.option("--data", required=True, type=click.Path(path_type=Path), help="Directory with the CIFAR-10 files.")
+@cifar_option
 @click.option("--depths", default="3", show_default=True, help="Weight layers, such as 3,4,6.")
 @click.option("--poolings", default="none,gap", show_default=True, help="none is CNN-V, gap is CNN-GAP.")
 @click.option("--channels", default="8,32", show_default=True, help="Of the convolutions; the paper has 1024.")

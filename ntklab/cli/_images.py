@@ -8,18 +8,13 @@ from typing import Any
 import click
 
 from ntklab import studies
-from ntklab.cli._output import engine_option, numbers, output_options, show
+from ntklab.cli._output import cifar_option, engine_option, numbers, output_options, show, store_option
 
-_DATA = click.option(
-    "--data", required=True, type=click.Path(path_type=Path), help="Directory with the CIFAR-10 files."
-)
-_STORE = click.option(
-    "--store", type=click.Path(file_okay=False, path_type=Path), help="Keep the matrices; resume there."
-)
+_STORE = store_option("the matrices")
 
 
 @click.command("cifar10-table")
-@_DATA
+@cifar_option
 @click.option("--depths", default="3,4,6,11,21", show_default=True, help="Weight layers; all in one pass.")
 @click.option("--poolings", default="none", show_default=True, help="none is CNTK-V, gap is CNTK-GAP; or both.")
 @click.option("--kinds", default="ntk,nngp", show_default=True, help="Kernels, of ntk and nngp.")
@@ -56,7 +51,7 @@ def cifar10_table(
 
 
 @click.command()
-@_DATA
+@cifar_option
 @click.option("--depth", default=5, show_default=True, type=click.Choice([5, 7, 10]), help="Of the Myrtle network.")
 @click.option(
     "--activation", default="relu", show_default=True, type=click.Choice(["relu", "gaussian"]), help="gaussian is slow."

@@ -11,6 +11,9 @@ import click
 from ntklab import report
 from ntklab._core import Record
 
+cifar_option = click.option(
+    "--data", required=True, type=click.Path(path_type=Path), help="Directory with the CIFAR-10 files."
+)
 engine_option = click.option(
     "--engine",
     default="auto",
@@ -24,6 +27,12 @@ dtype_option = click.option(
     type=click.Choice(["float32", "float64"]),
     help="Precision of the kernels.",
 )
+
+
+def store_option(what: str) -> Any:
+    """Return --store: a directory that keeps ``what``."""
+    folder = click.Path(file_okay=False, path_type=Path)
+    return click.option("--store", type=folder, help=f"Keep {what}; resume there.")
 
 
 def output_options(command: Any) -> Any:

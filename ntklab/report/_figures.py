@@ -14,6 +14,7 @@ import numpy as np
 from ntklab._core import Record
 from ntklab.errors import InputError
 from ntklab.report._finite_figures import FINITE, name_ticks
+from ntklab.report._names import with_pooling
 
 Painter = Callable[[Record, matplotlib.figure.Figure], None]
 
@@ -46,7 +47,7 @@ def curves(records: Mapping[str, Record]) -> dict[str, bytes]:
     for record in records.values():
         if record.kind == "cifar10":
             s, r = record.settings, record.results
-            name = f"{'CNTK-GAP' if s['pooling'] == 'gap' else 'CNTK-V'}, depth {s['depth']}"
+            name = f"{with_pooling('CNTK', s['pooling'])}, depth {s['depth']}"
             row = {"n_train": s["n_train"], "mean": r["mean"], "spread": r["spread"], "published": r["published"]}
             kernels.setdefault(name, []).append(row)
     several = {name: rows for name, rows in kernels.items() if len({row["n_train"] for row in rows}) > 1}
@@ -113,7 +114,7 @@ def _cifar10_table(record: Record, figure: matplotlib.figure.Figure) -> None:
     axes = figure.subplots()
     rows, depths = record.results["rows"], record.settings["depths"]
     for pooling, kind in dict.fromkeys((row["pooling"], row["kind"]) for row in rows):
-        name = f"{'CNTK-GAP' if pooling == 'gap' else 'CNTK-V'}, {kind.upper()}"
+        name = f"{with_pooling('CNTK', pooling)}, {kind.upper()}"
         part = [row for row in rows if (row["pooling"], row["kind"]) == (pooling, kind)]
         spreads = [row["spread"] or 0.0 for row in part]
         bars = axes.errorbar(depths, [row["mean"] for row in part], spreads, fmt="o-", capsize=3, label=name)

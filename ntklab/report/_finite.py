@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ntklab.report._align import align
+from ntklab.report._names import with_pooling
 
 
 def _equivalence(settings: dict[str, Any], results: dict[str, Any]) -> str:
@@ -53,31 +54,31 @@ def _lazy(settings: dict[str, Any], results: dict[str, Any]) -> str:
 def _cnn(settings: dict[str, Any], results: dict[str, Any]) -> str:
     rows = [("network", "depth", "accuracy %", "train %", "residual", "rate", "published %")]
     for row in results["rows"]:
-        word, published = ("GAP" if row["pooling"] == "gap" else "V"), row["published"]
-        theirs = {name: f"{value['accuracy']:.2f}" if value else "" for name, value in published.items()}
+        cnn, cntk = (with_pooling(kind, row["pooling"]) for kind in ("CNN", "CNTK"))
+        theirs = {name: f"{value['accuracy']:.2f}" if value else "" for name, value in row["published"].items()}
         for network in row["networks"]:
-            trials = next(run["trials"] for run in network["runs"] if run["rate"] == network["rate"])
-            stopped = [trial["kernel"] for trial in trials]
+            trials = chosen_trials(network)
             spread = "" if network["spread"] is None else f" +- {network['spread']:.2f}"
-            ours = (
-                f"CNN-{word}, {network['channels']} channels",
-                f"{network['mean']:.2f}{spread}",
-                trials,
-                theirs["cnn"],
-            )
-            there = ("  its kernel, stopped there", f"{np.mean([at['accuracy'] for at in stopped]):.2f}", stopped, "")
-            for name, mean, runs, published_there in (ours, there):
-                train, residual = (np.mean([run[key] for run in runs]) for key in ("train_accuracy", "residual"))
-                cells = (mean, f"{train:.1f}", f"{residual:.2f}", f"{network['rate']:g}", published_there)
+            ours = (f"{cnn}, {network['channels']} channels", trials, spread, theirs["cnn"])
+            there = ("  its kernel, stopped there", [trial["kernel"] for trial in trials], "", "")
+            for name, runs, scatter, beside in (ours, there):
+                names = ("accuracy", "train_accuracy", "residual")
+                mean, train, left = (np.mean([run[key] for run in runs]) for key in names)
+                cells = (f"{mean:.2f}{scatter}", f"{train:.1f}", f"{left:.2f}", f"{network['rate']:g}", beside)
                 rows.append((name, str(row["depth"]), *cells))
         ours = (f"{row['kernel']['accuracy']:.2f}", "100.0", "0", "")
-        rows.append((f"CNTK-{word}", str(row["depth"]), *ours, theirs["cntk"]))
+        rows.append((cntk, str(row["depth"]), *ours, theirs["cntk"]))
     head = (
         f"{settings['data']}: {settings['n_train']:,} training and {settings['n_test']:,} test images, kappa "
         f"{settings['kappa']:g}, {settings['epochs']} epochs, {settings['trials']} trials"
     )
     differences = [f"  - {line}" for line in results["differences"]]
     return "\n".join([head, "", align(rows), "", "Published numbers are of another protocol:", *differences])
+
+
+def chosen_trials(network: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the trials of the rate that stands for a network of the cnn study."""
+    return next(run["trials"] for run in network["runs"] if run["rate"] == network["rate"])
 
 
 def rms(values: Any) -> np.ndarray:

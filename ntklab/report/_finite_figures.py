@@ -9,7 +9,8 @@ import matplotlib.figure
 import numpy as np
 
 from ntklab._core import Record
-from ntklab.report._finite import interval, rms
+from ntklab.report._finite import chosen_trials, interval, rms
+from ntklab.report._names import with_pooling
 
 
 def _equivalence(record: Record, figure: matplotlib.figure.Figure) -> None:
@@ -64,23 +65,16 @@ def _lazy(record: Record, figure: matplotlib.figure.Figure) -> None:
 
 def _cnn(record: Record, figure: matplotlib.figure.Figure) -> None:
     axes = figure.subplots()
-    names, values, errors, colours = [], [], [], []
+    shown: list[tuple[str, float, float, str]] = []
     for row in record.results["rows"]:
-        word = f"{'GAP' if row['pooling'] == 'gap' else 'V'}, depth {row['depth']}"
+        cnn, cntk = (with_pooling(kind, row["pooling"]) for kind in ("CNN", "CNTK"))
         for network in row["networks"]:
-            names.append(f"CNN-{word}, {network['channels']} channels")
-            values.append(network["mean"])
-            errors.append(network["spread"] or 0.0)
-            colours.append("#4878a8")
-            trials = next(run["trials"] for run in network["runs"] if run["rate"] == network["rate"])
-            names.append("its kernel, stopped there")
-            values.append(float(np.mean([trial["kernel"]["accuracy"] for trial in trials])))
-            errors.append(0.0)
-            colours.append("#a0b8d0")
-        names.append(f"CNTK-{word}")
-        values.append(row["kernel"]["accuracy"])
-        errors.append(0.0)
-        colours.append("#204870")
+            name = f"{cnn}, depth {row['depth']}, {network['channels']} channels"
+            shown.append((name, network["mean"], network["spread"] or 0.0, "#4878a8"))
+            stopped = [trial["kernel"]["accuracy"] for trial in chosen_trials(network)]
+            shown.append(("its kernel, stopped there", float(np.mean(stopped)), 0.0, "#a0b8d0"))
+        shown.append((f"{cntk}, depth {row['depth']}", row["kernel"]["accuracy"], 0.0, "#204870"))
+    names, values, errors, colours = zip(*shown, strict=True)
     bars = axes.barh(range(len(names)), values, xerr=errors, color=colours, capsize=3)
     axes.set_yticks(range(len(names)), names)
     axes.bar_label(bars, fmt="%.2f %%", padding=3)

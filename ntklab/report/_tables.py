@@ -9,6 +9,7 @@ from ntklab._core import Record
 from ntklab.errors import InputError
 from ntklab.report._align import align
 from ntklab.report._finite import FINITE
+from ntklab.report._names import with_pooling
 
 
 def table(record: Record) -> str:
@@ -36,7 +37,7 @@ def _digits(settings: dict[str, Any], results: dict[str, Any]) -> str:
 
 
 def _cifar10(settings: dict[str, Any], results: dict[str, Any]) -> str:
-    name = "CNTK-GAP" if settings["pooling"] == "gap" else "CNTK-V"
+    name = with_pooling("CNTK", settings["pooling"])
     rows = [("seed", "accuracy %", "ms per entry", "kernel s", "condition", "solver")]
     rows += [
         (
@@ -87,7 +88,7 @@ def _small_data(settings: dict[str, Any], results: dict[str, Any]) -> str:
 def _cifar10_table(settings: dict[str, Any], results: dict[str, Any]) -> str:
     rows = [("kernel", "depth", "accuracy %", "published %")]
     for row in results["rows"]:
-        name = f"{'CNTK-GAP' if row['pooling'] == 'gap' else 'CNTK-V'}, {row['kind'].upper()}"
+        name = f"{with_pooling('CNTK', row['pooling'])}, {row['kind'].upper()}"
         theirs = f"{row['published']['accuracy']:.2f} ({row['published']['name']})" if row["published"] else "-"
         rows.append((name, str(row["depth"]), _with_spread(row["mean"], row["spread"]), theirs))
     engines = ", ".join(sorted(set(settings["engines"].values())))

@@ -12,6 +12,7 @@ import jax
 import numpy as np
 from jax.tree_util import Partial
 from jaxtyping import Array, Float
+from numpy.typing import ArrayLike
 
 from ntklab import finite
 from ntklab._core import Record, progress_bar
@@ -23,6 +24,7 @@ from ntklab.predict import accuracy, encode, fit, gradient_flow
 from ntklab.spec import zoo
 from ntklab.studies._kept import kept
 from ntklab.studies._published import published_cifar10, published_cnn
+from ntklab.studies._statistics import mean_and_spread
 
 MATRICES = ("k_train", "k_test")
 """What a kernel's part has beside what the record shows."""
@@ -123,7 +125,7 @@ def cnn(
     for depth, pooling, width, rate, trial in progress_bar(runs, desc="networks", unit=" networks", show=progress):
         learning_rate = 2.0 * rate / (kappa**2 * kernels[depth, pooling]["largest_eigenvalue"])
         training = _Training(depth, pooling, width, learning_rate, trial, seed, kappa, epochs, batch)
-        matrices = [np.asarray(kernels[depth, pooling][name]) for name in MATRICES]
+        matrices = [kernels[depth, pooling][name] for name in MATRICES]
         run = partial(_train, training, part, standardiser, matrices)
         name = f"cnn-{pooling}-{depth}-{width}-{rate:g}-{trial}"
         found[depth, pooling, width, rate, trial] = kept(store, name, "cnn-training", shared | asdict(training), run)
@@ -145,10 +147,9 @@ def cnn(
                     f"Every rate of {', '.join(f'{r:g}' for r in rates)} led a network of depth {depth}, pooling "
                     f'"{pooling}", {width} channels out of the finite numbers. Take smaller ones, or a larger kappa.'
                 )
-            means = {r: float(np.mean([run["accuracy"] for run in part])) for r, part in stable.items()}
-            best = max(means, key=lambda r: means[r])
-            spread = np.std([run["accuracy"] for run in by_rate[best]], ddof=1) if trials > 1 else None
-            chosen = {"channels": width, "rate": best, "mean": means[best], "spread": spread}
+            found_by = {r: mean_and_spread([run["accuracy"] for run in part]) for r, part in stable.items()}
+            best = max(found_by, key=lambda r: found_by[r]["mean"])
+            chosen = {"channels": width, "rate": best, **found_by[best]}
             row["networks"].append({**chosen, "runs": [{"rate": r, "trials": by_rate[r]} for r in rates]})
         rows.append(row)
     settings = {**shared, "kappa": kappa, "epochs": epochs, "batch": batch, "depths": depths, "poolings": poolings}
@@ -214,7 +215,7 @@ class _Training:
 
 
 def _train(
-    training: _Training, part: ImageData, standardiser: Standardiser, kernels: Sequence[np.ndarray]
+    training: _Training, part: ImageData, standardiser: Standardiser, kernels: Sequence[ArrayLike]
 ) -> dict[str, Any]:
     """Return what one network learned, and what its kernel learns from the same start to the same time."""
     classes = len(part.class_names)
@@ -244,7 +245,7 @@ def _train(
     except SolveError:
         return {"diverged": True}
     assert path.test is not None
-    k_train, k_test = (training.kappa**2 * kernel for kernel in kernels)
+    k_train, k_test = (training.kappa**2 * np.asarray(kernel) for kernel in kernels)
     closed = gradient_flow(k_train, k_test, targets, path.end, path.train[0], path.test[0])
     return {
         **_learned(path.train[-1], path.test[-1], part, targets),

@@ -18,6 +18,7 @@ from ntklab.predict import KernelRegression, accuracy, calibrate, encode, fit
 from ntklab.solve import Ridge, eigendecompose
 from ntklab.spec import Layer, zoo
 from ntklab.studies._published import published_cifar10
+from ntklab.studies._statistics import mean_and_spread
 
 DIGITS: dict[str, Layer] = {
     "NTK, 3 dense layers": zoo.fc(3),
@@ -85,10 +86,8 @@ def cifar10(
         "engine": kfn.engine.name,
         "plan": kfn.plan.key,
     }
-    spread = float(np.std(found, ddof=1)) if repeats > 1 else None
     results = {
-        "mean": float(np.mean(found)),
-        "spread": spread,
+        **mean_and_spread(found),
         "published": published._asdict() if published else None,
         "runs": runs,
     }

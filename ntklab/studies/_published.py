@@ -16,6 +16,7 @@ class Published(NamedTuple):
     spread: float | None = None
 
 
+_CNTK_NAMES = {"none": "CNTK-V", "gap": "CNTK-GAP"}
 _TABLE_1 = "Arora et al. 2019 (arXiv 1904.11955), Table 1"
 _FULL = {
     "none": {3: 64.47, 4: 65.52, 6: 66.03, 11: 65.90, 21: 64.09},
@@ -52,7 +53,7 @@ def published_cifar10(depth: int, pooling: Pooling, n_train: int) -> Published |
 
     The ``-2K`` columns do not say which 2,000 images; the small-data rows are CNTK-GAP with 5 to 14 layers.
     """
-    name = "CNTK-GAP" if pooling == "gap" else "CNTK-V"
+    name = _CNTK_NAMES[pooling]
     if n_train == 50_000 and depth in _FULL[pooling]:
         return Published(_FULL[pooling][depth], name, _TABLE_1)
     if n_train == 2_000 and depth in _2K[pooling]:
@@ -67,7 +68,7 @@ def published_cifar2(depth: int, pooling: Pooling, n_train: int) -> Published | 
     """Return the published accuracy on the first two classes, all 10,000 training images of them, or None."""
     if n_train != 10_000 or depth not in _CIFAR2[pooling]:
         return None
-    return Published(_CIFAR2[pooling][depth], "CNTK-GAP" if pooling == "gap" else "CNTK-V", _TABLE_2)
+    return Published(_CIFAR2[pooling][depth], _CNTK_NAMES[pooling], _TABLE_2)
 
 
 def published_cnn(depth: int, pooling: Pooling) -> Published | None:

@@ -21,6 +21,7 @@ from ntklab.solve import Ridge
 from ntklab.spec import zoo
 from ntklab.studies._kept import kept
 from ntklab.studies._published import published_cifar10
+from ntklab.studies._statistics import mean_and_spread
 
 SIZES = (10, 20, 40, 80, 160, 320)
 
@@ -182,8 +183,7 @@ def _row(depth: int, n: int, accuracies: Sequence[float], pool: int | None) -> d
     error = {} if pool is None else {"least_standard_error": float(np.sqrt(mean * (100.0 - mean) / pool))}
     return {
         "n_train": n,
-        "mean": mean,
-        "spread": float(np.std(accuracies, ddof=1)) if len(accuracies) > 1 else None,
+        **mean_and_spread(accuracies),
         **error,
         "accuracies": list(accuracies),
         "published": published._asdict() if published else None,

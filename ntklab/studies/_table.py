@@ -19,6 +19,7 @@ from ntklab.predict import accuracy, encode, fit
 from ntklab.solve import Ridge
 from ntklab.spec import zoo
 from ntklab.studies._published import published_cifar2, published_cifar10
+from ntklab.studies._statistics import mean_and_spread
 
 Kind = Literal["ntk", "nngp"]
 DEPTHS = (3, 4, 6, 11, 21)
@@ -172,8 +173,7 @@ def _row(pooling: zoo.Pooling, kind: Kind, depth: int, size: int, classes: int, 
         "pooling": pooling,
         "kind": kind,
         "depth": depth,
-        "mean": float(np.mean(values)),
-        "spread": float(np.std(values, ddof=1)) if len(values) > 1 else None,
+        **mean_and_spread(values),
         "accuracies": values,
         "published": published._asdict() if published else None,
     }

@@ -21,6 +21,7 @@ from ntklab.predict import accuracy, choose_ridge, encode, fit
 from ntklab.spec import Dense, Layer, Relu, Serial
 from ntklab.studies._kept import kept
 from ntklab.studies._published import UCI
+from ntklab.studies._statistics import mean_and_spread
 
 Method = Literal["svm", "ridge"]
 Key = tuple[int, int]
@@ -107,8 +108,7 @@ def summary(runs: Sequence[dict[str, Any]], methods: Sequence[str]) -> dict[str,
     found = {}
     for k, method in enumerate(methods):
         found[method] = {
-            "mean": table[:, k].mean(),
-            "spread": table[:, k].std(ddof=1) if len(runs) > 1 else None,
+            **mean_and_spread(table[:, k]),
             "friedman_rank": ranks[:, k].mean(),
             "p90": 100 * np.mean(relative[:, k] >= 90),
             "p95": 100 * np.mean(relative[:, k] >= 95),

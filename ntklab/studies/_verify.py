@@ -29,10 +29,12 @@ def verify(*, progress: bool = True) -> Record:
     """
     findings = list(canaries())
     dtypes = ("float32", "float64")
-    runs: list[Callable[[], Check]] = [partial(_dual_against_quadrature, dtype) for dtype in dtypes]
-    runs += [partial(_engine_against_golden, engine, dtype) for dtype in dtypes for engine in ENGINES]
-    for run in progress_bar(runs, desc="verify", unit=" checks", show=progress):
-        findings.append(run())
+    checks: list[Callable[[str], Check]] = [_dual_against_quadrature]
+    checks += [partial(_engine_against_golden, engine) for engine in ENGINES]
+    runs = [(check, dtype) for dtype in dtypes for check in checks]
+    for check, dtype in progress_bar(runs, desc="verify", unit=" checks", show=progress):
+        with jax.enable_x64(dtype == "float64"):
+            findings.append(check(dtype))
     results = {"ok": all(check.ok for check in findings), "checks": [check._asdict() for check in findings]}
     return Record.make("verify", {}, results)
 
@@ -41,8 +43,7 @@ def _dual_against_quadrature(dtype: str) -> Check:
     worst = 0.0
     for correlation in (-0.99, -0.5, 0.0, 0.3, 0.9, 0.999):
         z = np.asarray(1.0 - correlation, dtype)
-        with jax.enable_x64(dtype == "float64"):
-            _, kappa_1, kappa_0 = (float(term) for term in relu_dual(jax.numpy.asarray(z)))
+        _, kappa_1, kappa_0 = (float(term) for term in relu_dual(jax.numpy.asarray(z)))
         angle = float(np.arccos(1.0 - np.float64(z)))
         # E[phi(u) phi(v)] over the plane, in polar coordinates: the radial part is 2, u = r cos t, v = r cos(t - angle)
         low, high = angle - np.pi / 2, np.pi / 2
@@ -55,17 +56,16 @@ def _dual_against_quadrature(dtype: str) -> Check:
 
 def _engine_against_golden(engine: Engine, dtype: str) -> Check:
     worst, ran, limit, reason = 0.0, 0, _ENGINE_LIMIT[dtype], ""
-    with jax.enable_x64(dtype == "float64"):
-        for case in golden_cases():
-            plan = lower(case.spec, case.inputs.shape[1:])
-            ok, reason = engine.supports(plan, jax.devices()[0], np.dtype(dtype))
-            if not ok:
-                continue
-            kfn = compile(case.spec, case.inputs.shape[1:], engine=engine.name, dtype=np.dtype(dtype))
-            found = kfn(case.inputs)
-            for values, expected in ((found.nngp, case.nngp), (found.ntk, case.ntk)):
-                worst = max(worst, float(np.max(np.abs(np.asarray(values, np.float64) / expected - 1))))
-            ran += 1
+    for case in golden_cases():
+        plan = lower(case.spec, case.inputs.shape[1:])
+        ok, reason = engine.supports(plan, jax.devices()[0], np.dtype(dtype))
+        if not ok:
+            continue
+        kfn = compile(case.spec, case.inputs.shape[1:], engine=engine.name, dtype=np.dtype(dtype))
+        found = kfn(case.inputs)
+        for values, expected in ((found.nngp, case.nngp), (found.ntk, case.ntk)):
+            worst = max(worst, float(np.max(np.abs(np.asarray(values, np.float64) / expected - 1))))
+        ran += 1
     name = f"engine {engine.name} against golden values, {dtype}"
     if ran == 0 and engine is not ENGINES[-1]:  # the last one, the reference, has to run everything
         return Check(name, True, f"not run: {reason}")

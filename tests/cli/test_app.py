@@ -10,31 +10,14 @@ import pytest
 
 from ntklab import studies
 from ntklab._core import Check, Record
+from tests.made_up_cifar import noisy_classes
 
 RUN = [sys.executable, "-c", "from ntklab.cli import main; main()"]
 
 
 @pytest.fixture
 def small_cifar(tmp_path):
-    """Write a file in the layout of the exact CIFAR-10 subset, with ten easy classes of noise patterns."""
-    rng = np.random.default_rng(0)
-    patterns = rng.integers(0, 200, (10, 32, 32, 3))
-    y_train, y_test = np.arange(30) % 10, np.arange(10)
-
-    def images(labels):
-        return (patterns[labels] + rng.integers(0, 50, (len(labels), 32, 32, 3))).astype(np.uint8)
-
-    np.savez(
-        tmp_path / "cifar10-exact-subset.npz",
-        x_train=images(y_train),
-        y_train=y_train.astype(np.uint8),
-        index_train=np.arange(30),
-        x_test=images(y_test),
-        y_test=y_test.astype(np.uint8),
-        index_test=np.arange(10),
-        class_names=np.array([f"class{i}" for i in range(10)]),
-    )
-    return tmp_path
+    return noisy_classes(tmp_path, 30, 10, noise=50)
 
 
 def test_help_names_every_command(ntklab_command):

@@ -10,6 +10,7 @@ from ntklab.errors import DataError, InputError, SolveError
 from ntklab.report import draw, table
 from ntklab.spec import zoo
 from ntklab.studies import cnn
+from tests.made_up_cifar import write
 
 
 @pytest.fixture(scope="module")
@@ -19,19 +20,9 @@ def colours(tmp_path_factory):
     labels = np.tile(np.arange(10), 3)
     colour = random.uniform(40, 215, (10, 3))
     images = np.clip(colour[labels][:, None, None] + random.normal(0, 8, (30, 32, 32, 3)), 0, 255).astype(np.uint8)
-    folder = tmp_path_factory.mktemp("cifar")
     train, test = slice(0, 20), slice(20, 30)
-    np.savez(
-        folder / "cifar10-exact-subset.npz",
-        x_train=images[train],
-        y_train=labels[train],
-        index_train=np.arange(20),
-        x_test=images[test],
-        y_test=labels[test],
-        index_test=np.arange(10),
-        class_names=np.array(list("abcdefghij")),
-    )
-    return folder
+    parts = ((images[part], labels[part]) for part in (train, test))
+    return write(tmp_path_factory.mktemp("cifar"), *parts, names=list("abcdefghij"))
 
 
 @pytest.mark.parametrize(

@@ -10,24 +10,12 @@ from ntklab.errors import InputError
 from ntklab.predict import choose_ridge
 from ntklab.report import table
 from ntklab.spec import AvgPool, Conv, Dense, Flatten, Relu, Serial, zoo
+from tests.made_up_cifar import noisy_classes
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """Write noisy patterns of ten classes in the layout of the exact CIFAR-10 subset."""
-    folder, rng = tmp_path_factory.mktemp("cifar"), np.random.default_rng(0)
-    patterns, y_train, y_test = rng.integers(0, 200, (10, 32, 32, 3)), np.arange(40) % 10, np.arange(20) % 10
-
-    def images(labels):
-        return (patterns[labels] // 3 + rng.integers(0, 130, (len(labels), 32, 32, 3))).astype(np.uint8)
-
-    np.savez(
-        folder / "cifar10-exact-subset.npz",
-        x_train=images(y_train), y_train=y_train.astype(np.uint8), index_train=np.arange(40),
-        x_test=images(y_test), y_test=y_test.astype(np.uint8), index_test=np.arange(20),
-        class_names=np.array([f"class{i}" for i in range(10)]),
-    )  # fmt: skip
-    return folder
+    return noisy_classes(tmp_path_factory.mktemp("cifar"), 40, 20, noise=130, faint=3)
 
 
 SMALL = Serial(AvgPool(4, strides=4), Conv(3, padding="SAME"), Relu(), AvgPool(2, strides=2), Flatten(), Dense())

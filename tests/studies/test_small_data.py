@@ -9,24 +9,12 @@ from ntklab._core import Record
 from ntklab.data import Standardiser, load_cifar10, subset
 from ntklab.errors import DataError, InputError
 from ntklab.spec import zoo
+from tests.made_up_cifar import noisy_classes
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """Write ten easy classes of noise patterns in the layout of the exact CIFAR-10 subset."""
-    folder, rng = tmp_path_factory.mktemp("cifar"), np.random.default_rng(0)
-    patterns, y_train, y_test = rng.integers(0, 200, (10, 32, 32, 3)), np.arange(40) % 10, np.arange(10)
-
-    def images(labels):
-        return (patterns[labels] + rng.integers(0, 56, (len(labels), 32, 32, 3))).astype(np.uint8)
-
-    np.savez(
-        folder / "cifar10-exact-subset.npz",
-        x_train=images(y_train), y_train=y_train.astype(np.uint8), index_train=np.arange(40),
-        x_test=images(y_test), y_test=y_test.astype(np.uint8), index_test=np.arange(10),
-        class_names=np.array([f"class{i}" for i in range(10)]),
-    )  # fmt: skip
-    return folder
+    return noisy_classes(tmp_path_factory.mktemp("cifar"), 40, 10, noise=56)
 
 
 def test_the_curve_is_that_of_single_runs_and_resumes(data, tmp_path):

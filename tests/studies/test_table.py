@@ -7,25 +7,13 @@ from ntklab import studies
 from ntklab.data import Standardiser, load_cifar10, subset
 from ntklab.errors import InputError
 from ntklab.report import draw, table
+from tests.made_up_cifar import noisy_classes
 from tests.oracles import cntk_numpy
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """Write ten classes of noisy patterns in the layout of the exact CIFAR-10 subset."""
-    folder, rng = tmp_path_factory.mktemp("cifar"), np.random.default_rng(0)
-    patterns, y_train, y_test = rng.integers(0, 200, (10, 32, 32, 3)), np.arange(40) % 10, np.arange(20) % 10
-
-    def images(labels):
-        return (patterns[labels] // 4 + rng.integers(0, 150, (len(labels), 32, 32, 3))).astype(np.uint8)
-
-    np.savez(
-        folder / "cifar10-exact-subset.npz",
-        x_train=images(y_train), y_train=y_train.astype(np.uint8), index_train=np.arange(40),
-        x_test=images(y_test), y_test=y_test.astype(np.uint8), index_test=np.arange(20),
-        class_names=np.array([f"class{i}" for i in range(10)]),
-    )  # fmt: skip
-    return folder
+    return noisy_classes(tmp_path_factory.mktemp("cifar"), 40, 20, noise=150, faint=4)
 
 
 SIZES = {"n_train": 4, "n_test": 4, "repeats": 2, "seed": 1, "engine": "simd", "progress": False}
