@@ -26,6 +26,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from agreement import ROOT
+from llvmlite.binding import get_host_cpu_features
 from peak import steps_per_second
 from workloads import WORKLOADS, Workload, trained
 
@@ -154,7 +155,12 @@ def main(data: Path, only: tuple[str, ...], rounds: int, out: Path) -> None:
     """Time, compare, print and store."""
     images = standardised(data, 4000)
     found: dict[str, Any] = Record.load(out).results["workloads"] if out.exists() else {}
-    settings = {"rounds": rounds, "dtype": "float32", "images": "CIFAR-10 images, standardised by channel"}
+    settings = {
+        "rounds": rounds,
+        "dtype": "float32",
+        "images": "CIFAR-10 images, standardised by channel",
+        "vectors": "AVX-512" if get_host_cpu_features().get("avx512f") else "AVX2",
+    }
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "images.npy"
         np.save(path, images)

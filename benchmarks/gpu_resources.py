@@ -36,6 +36,7 @@ NETWORKS = {
     "plain_cnn(21, gap)": (zoo.plain_cnn(21, "gap"), (32, 32, 3)),
     "cntk(11, gap)": (zoo.cntk(11, "gap"), (32, 32, 3)),
     "plain_cnn(21, none)": (zoo.plain_cnn(21, "none"), (32, 32, 3)),
+    "cntk_lap(11, 4)": (zoo.cntk_lap(11, 4), (32, 32, 3)),
     "residual": (
         Serial(CONVOLUTION, Residual(Relu(), CONVOLUTION), Relu(), GlobalAvgPool()),
         (32, 32, 3),
@@ -82,14 +83,14 @@ def counted(source: Source, code: str) -> dict[str, Any]:
     """Return what a position pair costs in a layer, and the limit that follows for one entry on an H100."""
     lines = re.findall(r"/\*([0-9a-f]{4,})\*/\s+(?:@!?U?P\w+\s+)?([A-Z0-9]+)", code)
     roots = [n for n, (_, name) in enumerate(lines) if name == "MUFU"]
-    height, width = source.program.size
+    height, _ = source.program.size
     if len(roots) < height:  # the rows are a loop
         return {"instructions": len(lines)}
     inside = lines[roots[0] : roots[-1]]
     per_row = len(inside) / (len(roots) - 1)
     kinds = {kind: sum(name == kind for _, name in inside) / (len(roots) - 1) for kind in ("FFMA", "LDG", "SHFL")}
     layers = int((source.program.instructions[:, 0] == CONV).sum())
-    tiles = height * width if source.displaced else 1
+    tiles = len(source.program.rows) * len(source.program.columns)
     issued = per_row * height * layers * tiles
     return {
         "instructions": len(lines),

@@ -67,7 +67,7 @@ BETWEEN: dict[str, Layer] = {
     "ConvTranspose": ConvTranspose(2),
     "ConvLocal": ConvLocal(3, padding="SAME"),
     "AvgPool, window = strides": AvgPool(2, strides=2),
-    "AvgPool, overlapping (LAP)": AvgPool(3, strides=1, padding="SAME"),
+    "AvgPool, overlapping": AvgPool(3, strides=1, padding="SAME"),
     "SumPool": SumPool(2),
     "LayerNorm": LayerNorm(),
     "Dropout": Dropout(0.9),
@@ -90,6 +90,7 @@ BETWEEN: dict[str, Layer] = {
 """Layers that stand between two layers with weights."""
 
 WHOLE: dict[str, Callable[[str], Serial]] = {
+    "AvgPool, any at the end (LAP)": lambda where: _end(AvgPool(3, strides=1, padding="SAME"), where),
     "GlobalSumPool": lambda where: Serial(same(3), Relu(), GlobalSumPool(), Dense()),
     "Recurrent": lambda where: Serial(Recurrent(Relu(), output="last"), Dense()),
     "Mask": lambda where: Serial(Mask(), *_around(Identity(), where).layers),
@@ -168,6 +169,10 @@ def _around(layer: Layer, where: str) -> Serial:
     last = Dense() if where == "dense" else same(3)
     middle = (Relu(), layer) if isinstance(layer, AvgPool | SumPool) else (layer, *after)
     return Serial(weights, *middle, last, Relu(), READOUTS[where], Dense())
+
+
+def _end(layer: Layer, where: str) -> Serial:
+    return Serial(same(3), Relu(), layer, READOUTS[where], Dense())
 
 
 def _concrete() -> list[type[Layer]]:

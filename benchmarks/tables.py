@@ -73,25 +73,31 @@ def _mean(row: dict[str, Any]) -> str:
 
 def engines(results: Path) -> str:
     """Return the tables of docs/engines.md."""
-    record = Record.load(results / "engines-cpu.json")
-    peaks = sorted(
-        {row["peak_steps_per_second"] for rows in record.results["workloads"].values() for row in rows.values()}
-    )
-    lines = [
-        f"{_machine(record)}; {peaks[0] / 1e9:,.0f}e9 to {peaks[-1] / 1e9:,.0f}e9 steps per second at most.",
-        "",
-        "| 32x32x3 images | engine | ms per entry | times neural-tangents | error, different | diagonal | of peak |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for workload, rows in record.results["workloads"].items():
-        rival = rows["neural-tangents"]["milliseconds_per_entry"]
-        for who, row in rows.items():
-            ms = row["milliseconds_per_entry"]
-            cells = (
-                f"`{workload}`", who, f"{ms:.3g}", f"{rival / ms:.3g}", f"{row['error_different']:.1e}",
-                f"{row['error_diagonal']:.1e}", f"{row['counted_steps_per_second'] / row['peak_steps_per_second']:.0%}",
-            )  # fmt: skip
-            lines.append("| " + " | ".join(cells) + " |")
+    lines: list[str] = []
+    for name in ("engines-cpu", "engines-cpu-avx512"):
+        record = Record.load(results / f"{name}.json")
+        peaks = sorted(
+            {row["peak_steps_per_second"] for rows in record.results["workloads"].values() for row in rows.values()}
+        )
+        lines += [""] if lines else []
+        lines += [
+            f"{_machine(record)}, {record.settings['vectors']}; {peaks[0] / 1e9:,.0f}e9 to {peaks[-1] / 1e9:,.0f}e9 "
+            "steps per second at most.",
+            "",
+            "| 32x32x3 images | engine | ms per entry | times neural-tangents | error, different | diagonal "
+            "| of peak |",
+            "|---|---|---|---|---|---|---|",
+        ]
+        for workload, rows in record.results["workloads"].items():
+            rival = rows["neural-tangents"]["milliseconds_per_entry"]
+            for who, row in rows.items():
+                ms = row["milliseconds_per_entry"]
+                cells = (
+                    f"`{workload}`", who, f"{ms:.3g}", f"{rival / ms:.3g}", f"{row['error_different']:.1e}",
+                    f"{row['error_diagonal']:.1e}",
+                    f"{row['counted_steps_per_second'] / row['peak_steps_per_second']:.0%}",
+                )  # fmt: skip
+                lines.append("| " + " | ".join(cells) + " |")
     record = Record.load(results / "costs-cpu.json")
     lines += [
         "",

@@ -150,7 +150,7 @@ def _pairs(
 ) -> Float[Array, "pairs taps 2"]:
     count, taps = left.shape[0], len(source.program.taps)
     partial = jax.ShapeDtypeStruct((count, source.parts, taps, 2, _WORDS), jnp.uint32)
-    grid = count * source.program.size[0] if source.displaced else count // source.warps
+    grid = count * source.blocks if source.displaced else count // source.warps
     inputs = [first[0], first[1], second[0], second[1], numbers[0], left, right]
     (sums,) = launch(source, "pairs", inputs, [partial], grid=grid, block=32 * source.warps)
     means = jax.ShapeDtypeStruct((count, taps, 2), jnp.float32)

@@ -6,8 +6,12 @@ import functools
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from ntklab.engine._simd_numbers import LEAST_STD
+from ntklab.engine._simd_numbers import weights as weigh
 from ntklab.engine._simd_program import CONV, INPUT, RELU, SUM, Program, programs
 from ntklab.kernel import ANGLE_FAST, CURVE_FAST, Plan
 
@@ -18,6 +22,8 @@ _IN_REGISTERS = 64
 """Numbers of a tile that a thread holds in registers; a larger tile is walked row by row, in its thread's memory."""
 _FILES = ("warp.cuh", "relu.cuh", "tile.cuh", "images.cuh", "kernels.cu")
 _MOST_WARPS = 8
+_WARPS_AT_ONCE = 16
+"""Warps of a multiprocessor: with tiles in registers, each thread may take 128 of its 65,536."""
 
 
 @dataclass(frozen=True)
@@ -35,9 +41,14 @@ class Source:
         return self.program.displaced
 
     @property
+    def blocks(self) -> int:
+        """Blocks of a pair, if displaced."""
+        return len(self.program.rows)
+
+    @property
     def parts(self) -> int:
         """Partial sums of a pair."""
-        return self.program.size[0] * self.warps if self.displaced else 1
+        return self.blocks * self.warps if self.displaced else 1
 
 
 @functools.cache
@@ -50,7 +61,8 @@ def _source(program: Program, channels: int, tangent: bool) -> Source:
     """Return the source of a program: constants first, then the files of ``_cuda/`` as they are."""
     height, width = program.size
     columns = -(-width // _LANES)
-    warps = _warps(width) if program.displaced else _MOST_WARPS
+    warps = _warps(len(program.columns)) if program.displaced else _MOST_WARPS
+    plain = all(np.all(w == 1.0) for end in program.ends for w in (end.rows, end.columns)) or not program.displaced
     numbers = height * columns * (1 + tangent) * program.buffers
     in_registers = numbers <= _IN_REGISTERS
     constants = {
@@ -60,11 +72,14 @@ def _source(program: Program, channels: int, tangent: bool) -> Source:
         "ROWS_AT_ONCE": 2 * height if in_registers else 1,
         "BUFFERS": program.buffers,
         "TAPS": len(program.taps),
+        "MOVES_DOWN": len(program.rows),
+        "MOVES_RIGHT": len(program.columns),
+        "WEIGHED": int(not plain),
         "PLANES": program.planes,
         "BORDER_PLANES": max(1, program.border_planes),
         "CHANNELS": channels,
         "WARPS": warps,
-        "BLOCKS": 2 if in_registers else 1,
+        "BLOCKS": _WARPS_AT_ONCE // warps if in_registers else 1,
         "TANGENT": int(tangent),
         "DISPLACED": int(program.displaced),
         "CIRCULAR": int(program.circular),
@@ -81,7 +96,16 @@ def _source(program: Program, channels: int, tangent: bool) -> Source:
         f"constexpr double LEAST_STD = {LEAST_STD};",
         "struct Number { float scale, other; double bias; };",
     ]
+    weights = weigh(program, width)
+    shares = [end.shares() for end in program.ends]
     tables = [
+        _table("int", "DOWN[MOVES_DOWN]", program.rows),
+        _table("int", "RIGHT[MOVES_RIGHT]", program.columns),
+        _array("float", "ROW_WEIGHTS[TAPS][MOVES_DOWN][HEIGHT]", weights[0]),
+        _array("float", "COLUMN_WEIGHTS[TAPS][MOVES_RIGHT][WIDTH]", weights[1]),
+        _array("double", "ROW_SHARES[TAPS][HEIGHT]", np.array([rows for rows, _ in shares])),
+        _array("double", "COLUMN_SHARES[TAPS][WIDTH]", np.array([columns for _, columns in shares])),
+        _array("double", "SPREAD[TAPS]", np.array([end.spread for end in program.ends])),
         _table("int", "PROGRAM[COUNT][13]", (_braces(row) for row in program.instructions.tolist())),
         _table("int", "CASE[COUNT]", numbers_of),
         # the polynomials are those of 2 u
@@ -94,9 +118,9 @@ def _source(program: Program, channels: int, tangent: bool) -> Source:
     return Source(text, program, warps, 2 * height * width)
 
 
-def _warps(width: int) -> int:
-    """Return the warps of a block, which share the displacements along columns evenly where they can."""
-    return max(n for n in range(1, _MOST_WARPS + 1) if width % n == 0 or n == min(width, 4))
+def _warps(moves: int) -> int:
+    """Return the warps of a block, of which as few as can be are idle as they share displacements along columns."""
+    return min(range(_MOST_WARPS, 0, -1), key=lambda n: (n < min(moves, 4), -(-moves // n) * n))
 
 
 def _cases(program: Program) -> tuple[list[str], list[int]]:
@@ -115,7 +139,7 @@ def _cases(program: Program) -> tuple[list[str], list[int]]:
         elif kind == SUM:
             call = f"sum<{source}, {third}, {target}>(tile, factor, other)"
         else:
-            call = f"tap<{source}>(tile, at, sums[{third}])"
+            call = f"tap<{source}, {third}>(tile, at, sums[{third}])"
         calls.append(call)
     distinct = list(dict.fromkeys(calls))
     return distinct, [distinct.index(call) for call in calls]
@@ -123,6 +147,17 @@ def _cases(program: Program) -> tuple[list[str], list[int]]:
 
 def _braces(numbers: list[int]) -> str:
     return "{" + ", ".join(map(str, numbers)) + "}"
+
+
+def _array(kind: str, name: str, numbers: np.ndarray) -> str:
+    """Return a table in a GPU's ordinary memory: threads read different numbers of it, and it may be large."""
+    return f"ARRAY {kind} {name} = {_nested(numbers.tolist(), 'f' if kind == 'float' else '')};"
+
+
+def _nested(numbers: Any, suffix: str) -> str:
+    if isinstance(numbers, list):
+        return "{" + ", ".join(_nested(n, suffix) for n in numbers) + "}"
+    return f"{numbers!r}{suffix}"
 
 
 def _table(kind: str, name: str, values: Iterable[object]) -> str:

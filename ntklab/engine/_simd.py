@@ -31,7 +31,7 @@ class Simd(Engine):
     name = "simd"
 
     def declines(self, plan: Plan) -> str | None:
-        """Know dense networks, and stride-1 convolutions, ReLUs and sums that end in Flatten or GlobalAvgPool."""
+        """Know dense networks; stride-1 convolutions, ReLUs and sums with average poolings or Flatten at the end."""
         return decline(plan)
 
     def supports(self, plan: Plan, device: Any, dtype: np.dtype) -> Support:

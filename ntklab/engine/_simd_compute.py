@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 
 from ntklab.engine._head import head
 from ntklab.engine._simd_images import follow
-from ntklab.engine._simd_numbers import aligned, all_bits, factors, neighbours
+from ntklab.engine._simd_numbers import aligned, all_bits, factors, neighbours, weights
 from ntklab.engine._simd_program import Program, programs
 from ntklab.engine._simd_relu import table
 from ntklab.engine._simd_strips import Parallel, compute_dense
@@ -89,13 +89,16 @@ class _Run:
         self.witness, self.vectors = (0,) * lanes, (0,) * vectors
         self.tangent = (0,) if "ntk" in plan.get else ()
         self.table = table(lanes)
-        self.rows, self.columns = program.size if program.displaced else (1, 1)
         self.y_row = self.padded + (width if program.displaced else 0)
         self.group = 1 if program.displaced else _GROUP**2
         self.geometry = np.array(
-            [height, width, program.buffers, program.planes, self.columns, program.circular, self.group], np.int64
+            [height, width, program.buffers, program.planes, program.circular, self.group], np.int64
         )
-        self.neighbours = neighbours(program, self.columns, self.padded)
+        self.moves = np.array(program.rows, np.int64), np.array(program.columns, np.int64)
+        self.neighbours = neighbours(program, self.padded)
+        self.weights = weights(program, self.padded)
+        self.shares = [np.outer(*end.shares()) for end in program.ends]
+        self.spreads = [end.spread for end in program.ends]
         self.valid = all_bits(np.arange(self.padded) < width)
         floats = (program.planes + program.border_planes) * height * self.y_row
         self.block = max(1, _IMAGE_BYTES // (4 * floats))
@@ -115,13 +118,11 @@ class _Run:
         for start in range(0, len(i), _PAIRS):
             some = slice(start, min(start + _PAIRS, len(i)))
             sums[some] = self._walk(own_x, own_y, i[some], j[some])
-        positions = program.size[0] * program.size[1]
-        tiles = self.rows * self.columns
         values = {}
         for n, number in enumerate(program.taps):
-            unit = self.units[n] / positions
-            mean = 0.5 * (sums_x[i, n] + sums_y[j, n] - sums[:, n, 0] / tiles)
-            values[number] = (unit * mean, 0.5 * unit / tiles * sums[:, n, 1])  # T is in half the unit of D
+            unit, spread = self.units[n], self.spreads[n]
+            mean = 0.5 * (sums_x[i, n] + sums_y[j, n] - sums[:, n, 0] / spread)
+            values[number] = (unit * mean, 0.5 * unit / spread * sums[:, n, 1])  # T is in half the unit of D
         return values
 
     def _images(self, x: np.ndarray, row: int, copies: int) -> tuple[tuple[np.ndarray, np.ndarray], np.ndarray]:
@@ -135,7 +136,7 @@ class _Run:
         def task(part: tuple[int, int]) -> None:
             follow(
                 program.instructions, self.factors, self.bias, program.size, program.buffers, program.circular,
-                program.border_planes > 0, copies, images, *part, planes, border_planes, sums,
+                program.border_planes > 0, copies, images, *part, np.array(self.shares), planes, border_planes, sums,
             )  # fmt: skip
 
         self.parallel(task, ((k, min(k + 8, len(x))) for k in range(0, len(x), 8)))
@@ -144,30 +145,31 @@ class _Run:
     def _walk(self, own_x: tuple, own_y: tuple, i: np.ndarray, j: np.ndarray) -> np.ndarray:
         program = self.program
         masks, borders, counts = self.neighbours
-        sums = np.zeros((len(i), self.rows, len(program.taps), 2))
+        sums = np.zeros((len(i), len(program.rows), len(program.taps), 2))
 
         def task(part: tuple[int, int, int, int]) -> None:
             scratch = workspace(program.size[0], self.padded, program.buffers, program.planes, self.group)
             walk(
                 self.witness, self.vectors, self.tangent, self.table, program.instructions, self.factors,
-                self.geometry, masks, self.valid, borders, counts, own_x[0], own_y[0], own_x[1], own_y[1], i, j, *part,
-                scratch, sums,
+                self.geometry, *self.moves, masks, self.valid, *self.weights, borders, counts, own_x[0], own_y[0],
+                own_x[1], own_y[1], i, j, *part, scratch, sums,
             )  # fmt: skip
 
         self.parallel(task, self._parts(len(i)))
         total = np.zeros((len(i), *sums.shape[2:]))
-        for di in range(self.rows):  # in the order of displacements, whoever computed them
-            total += sums[:, di]
+        for k in range(sums.shape[1]):  # in the order of displacements, whoever computed them
+            total += sums[:, k]
         return total
 
     def _parts(self, pairs: int) -> Iterator[tuple[int, int, int, int]]:
         """Cut the work: by pairs, and by rows of displacements where pairs are few."""
+        rows = len(self.program.rows)
         if pairs >= 64:
             size = max(16, min(256, pairs // 32))
             for k in range(0, pairs, size):
-                yield k, min(k + size, pairs), 0, self.rows
+                yield k, min(k + size, pairs), 0, rows
             return
         for k in range(pairs):
-            step = -(-self.rows // 8)
-            for top in range(0, self.rows, step):
-                yield k, k + 1, top, min(top + step, self.rows)
+            step = -(-rows // 8)
+            for top in range(0, rows, step):
+                yield k, k + 1, top, min(top + step, rows)

@@ -46,13 +46,28 @@ def _box(v, out, rows, columns, circular):
 
 @njit(**_OPTIONS)
 def follow(
-    program, factors, bias, size, buffers, circular, borders, copies, images, first, last, planes, border_planes, sums
+    program,
+    factors,
+    bias,
+    size,
+    buffers,
+    circular,
+    borders,
+    copies,
+    images,
+    first,
+    last,
+    shares,
+    planes,
+    border_planes,
+    sums,
 ):
     """Fill the planes and the taps' sums of variances of the images ``first`` to ``last``.
 
     Parameters
     ----------
     images : float32 (images, height, width, channels)
+    shares : float64 (taps, height, width)
     planes, border_planes : float32 (images, planes, height, floats per row), zeros
     sums : float64 (images, taps)
     """
@@ -88,7 +103,7 @@ def follow(
                 other = values[op[3]]
                 target[:] = factors[number, 0] * source + factors[number, 1] * other
             else:
-                sums[n, op[3]] = source.sum()
+                sums[n, op[3]] = (source * shares[op[3]]).sum()
 
 
 @njit(**_OPTIONS)

@@ -13,8 +13,8 @@ LEAST_STD = 1e-18
 """Standard deviations up to this count as zero, and zero as having the inverse zero."""
 
 
-def neighbours(program: Program, columns: int, padded: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return who is whose neighbour in the rows of a tile, for every displacement ``dj < columns``.
+def neighbours(program: Program, padded: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return who is whose neighbour in the rows of a tile, for every displacement of columns.
 
     Returns
     -------
@@ -26,11 +26,12 @@ def neighbours(program: Program, columns: int, padded: int) -> tuple[np.ndarray,
         How many borders there are up to each distance.
     """
     width = program.size[1]
+    columns = len(program.columns)
     inside = np.zeros((columns, program.reach, 2, padded), bool)
     found: list[list[tuple[int, int, int]]] = []
     counts = np.zeros((columns, program.reach + 1), np.int64)
     j = np.arange(width)
-    for dj in range(columns):
+    for k, dj in enumerate(program.columns):
         q = (j + dj) % width
         entries: list[tuple[int, int, int]] = []
         for o in range(1, program.reach + 1):
@@ -39,16 +40,32 @@ def neighbours(program: Program, columns: int, padded: int) -> tuple[np.ndarray,
                 y_in = (q + step >= 0) & (q + step < width)
                 if program.circular:
                     x_in[:] = y_in[:] = True
-                inside[dj, o - 1, side, :width] = x_in & y_in
+                inside[k, o - 1, side, :width] = x_in & y_in
                 entries += [(0, int(at), int(at) + step) for at in j[x_in & ~y_in]]
                 entries += [(1, int(at), int(q[at]) + step) for at in j[y_in & ~x_in]]
-            counts[dj, o] = len(entries)
+            counts[k, o] = len(entries)
         found.append(entries)
     borders = np.zeros((columns, max(1, counts.max()), 3), np.int64)
-    for dj, entries in enumerate(found):
+    for k, entries in enumerate(found):
         if entries:
-            borders[dj, : len(entries)] = entries
+            borders[k, : len(entries)] = entries
     return all_bits(inside).reshape((columns, 2 * program.reach, padded)), borders, counts
+
+
+def weights(program: Program, padded: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return how each tap weighs rows and columns at each displacement, float32.
+
+    Of shapes (taps, displacements of rows, height) and (taps, displacements of columns, padded); zero beyond the width.
+    """
+    taps = len(program.taps)
+    rows = np.zeros((taps, len(program.rows), program.size[0]), np.float32)
+    columns = np.zeros((taps, len(program.columns), padded), np.float32)
+    for n, end in enumerate(program.ends):
+        for found, own, moves in ((rows[n], end.rows, program.rows), (columns[n], end.columns, program.columns)):
+            at = np.arange(len(own))
+            for k, move in enumerate(moves):
+                found[k, : len(own)] = own[at, (at + move) % len(own)]
+    return rows, columns
 
 
 def aligned(shape: tuple[int, ...]) -> np.ndarray:
@@ -74,6 +91,7 @@ def factors(program: Program, plan: Plan, learned: dict) -> tuple[np.ndarray, np
     factors : float32 (instructions, 2)
     bias : float64 (instructions,)
     units : float64 (taps,)
+        Of the mean over positions, where each counts by its share (``End``).
     """
     unit = np.ones(program.buffers)
     scale = np.zeros((len(program.ops), 2))
@@ -98,7 +116,8 @@ def factors(program: Program, plan: Plan, learned: dict) -> tuple[np.ndarray, np
             scale[n] = 1.0, unit[third] / unit[source]
             unit[target] = unit[source]
         else:
-            taps[third] = unit[source]
+            end = program.ends[third]
+            taps[third] = unit[source] * end.scale * end.spread
     return scale.astype(np.float32), bias, taps
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from ntklab.engine._ends import ONE_POSITION, End, at_the_end, end_at
 from ntklab.engine._known import unknown
 from ntklab.engine._sizes import flat_sizes
 from ntklab.kernel import Op, Plan
@@ -33,8 +34,10 @@ class Program:
         The plan's operation behind each instruction; a fused ReLU counts to its convolution.
     taps : tuple of int
         What comes out: sums over positions at the squeezing operations of the plan; outputs of dense networks.
-    displaced : bool
-        Whether all displacements are walked, or only zero (Flatten).
+    ends : tuple of End
+        How positions are weighed at each tap.
+    rows, columns : tuple of int
+        The displacements that are walked: all for global pooling, zero for Flatten.
     size : (int, int)
         Height and width; 1-D inputs have height 1.
     planes, border_planes, buffers, reach : int
@@ -44,13 +47,20 @@ class Program:
     instructions: np.ndarray
     ops: tuple[int, ...]
     taps: tuple[int, ...]
-    displaced: bool
+    ends: tuple[End, ...]
+    rows: tuple[int, ...]
+    columns: tuple[int, ...]
     size: tuple[int, int]
     planes: int
     border_planes: int
     buffers: int
     reach: int
     circular: bool
+
+    @property
+    def displaced(self) -> bool:
+        """Whether other displacements than zero are walked."""
+        return (self.rows, self.columns) != ((0,), (0,))
 
 
 def decline(plan: Plan) -> str | None:
@@ -66,14 +76,14 @@ def decline(plan: Plan) -> str | None:
         return None
     if len(spatial) > 2:
         return f"needs inputs with at most two spatial axes, this plan has {len(spatial)}"
-    paddings = set()
-    for op in plan.ops:
+    paddings, ends = set(), at_the_end(plan)
+    for i, op in enumerate(plan.ops):
         if not op.spatial:
             if op.distance or op.kind == "relu":
                 return "an activation follows the pooling of positions"
             continue
-        if op.kind == "pool":
-            return f"{op.label} changes the resolution inside the network"
+        if op.kind == "pool" and i not in ends:
+            return f"more than the mean over positions follows {op.label}"
         if op.kind == "conv":
             assert op.window is not None
             if set(op.window.strides) != {1}:
@@ -94,19 +104,28 @@ def decline(plan: Plan) -> str | None:
 def programs(plan: Plan) -> tuple[Program, ...]:
     """Return the programs of a plan that :func:`decline` accepts: one for all displacements, one for zero only."""
     if not plan.ops[0].spatial:
-        return (_Builder(plan, sorted({i for _, i in plan.outputs}), False).build(),)
-    kinds = {"pool": True, "flatten": False}
+        return (_Builder(plan, dict.fromkeys(sorted({i for _, i in plan.outputs}), ONE_POSITION)).build(),)
+    ends = {i: end_at(plan, i) for i, op in enumerate(plan.ops) if op.squeeze}
     made = []
-    for kind, displaced in kinds.items():
-        taps = [i for i, op in enumerate(plan.ops) if op.squeeze and op.kind == kind]
-        if taps:
-            made.append(_Builder(plan, taps, displaced).build())
+    for displaced in (True, False):
+        some = {i: end for i, end in ends.items() if end.displaced == displaced}
+        if some:
+            made.append(_Builder(plan, some).build())
     return tuple(made)
 
 
 def _filter(op: Op) -> tuple[int, int]:
     """Return rows and columns of an operation's filter."""
     return flat_sizes(op.window.sizes if op.window is not None else ())
+
+
+def _displacements(weights: Iterable[np.ndarray]) -> tuple[int, ...]:
+    """Return the displacements between positions, around the image, that any of some symmetric weights has."""
+    found: set[int] = set()
+    for w in weights:
+        i, k = np.nonzero(w)
+        found |= set(((k - i) % len(w)).tolist())
+    return tuple(sorted(found))
 
 
 def _without_relu(plan: Plan) -> list[bool]:
@@ -119,8 +138,7 @@ def _without_relu(plan: Plan) -> list[bool]:
 @dataclass
 class _Builder:
     plan: Plan
-    taps: Sequence[int]
-    displaced: bool
+    ends: dict[int, End]
     rows: list[list[int]] = field(default_factory=list)
     ops: list[int] = field(default_factory=list)
 
@@ -128,7 +146,13 @@ class _Builder:
         plan = self.plan
         needed = self._needed()
         spatial = plan.ops[0].spatial
-        self.readers = {i: [j for j in needed if i in plan.ops[j].inputs] for i in needed}
+        self.taps = list(self.ends)
+        moves = [
+            _displacements(weights)
+            for weights in zip(*((end.rows, end.columns) for end in self.ends.values()), strict=True)
+        ]
+        self.displaced = moves != [(0,), (0,)]
+        self.readers = {i: [j for j in needed if i in self._inputs(j)] for i in needed}
         self.place: dict[int, int] = {}
         self.free: list[int] = []
         self.buffers, self.border_planes, self.reach, self.circular = 0, 0, 1, False
@@ -148,8 +172,8 @@ class _Builder:
             elif op.kind == "sum":
                 self._sum(i, op)
             else:
-                self._add(i, TAP, self.place[op.inputs[0]], 0, self.taps.index(i))
-                self._release(op.inputs[0])
+                self._add(i, TAP, self.place[self.ends[i].source], 0, self.taps.index(i))
+                self._release(self.ends[i].source)
             if i in self.taps and not spatial:
                 self._add(i, TAP, self.place[i], 0, self.taps.index(i), 0, 0, 0, 0, 0, self._plane(True))
                 self._release(i)
@@ -158,7 +182,9 @@ class _Builder:
             instructions=np.array(self.rows, np.int64),
             ops=tuple(self.ops),
             taps=tuple(self.taps),
-            displaced=self.displaced,
+            ends=tuple(self.ends.values()),
+            rows=moves[0],
+            columns=moves[1],
             size=flat_sizes(spatial),
             planes=self.planes,
             border_planes=self.border_planes,
@@ -199,11 +225,16 @@ class _Builder:
                     row[12] = after[11] = 1
 
     def _needed(self) -> list[int]:
-        wanted = set(self.taps)
+        wanted = set(self.ends)
         for i in sorted(range(len(self.plan.ops)), reverse=True):
             if i in wanted:
-                wanted |= set(self.plan.ops[i].inputs)
+                wanted |= set(self._inputs(i))
         return sorted(wanted)
+
+    def _inputs(self, i: int) -> tuple[int, ...]:
+        """Return what an operation reads; the poolings of an end are part of it."""
+        spatial = self.plan.ops[0].spatial
+        return (self.ends[i].source,) if spatial and i in self.ends else self.plan.ops[i].inputs
 
     def _sum(self, i: int, op: Op) -> None:
         """Add branches two by two; the unit of the result is that of the first."""

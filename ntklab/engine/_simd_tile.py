@@ -242,8 +242,11 @@ def weighted_sum(a, b, out, factor_a, factor_b, shape, nil):
 
 
 @njit(**OPTIONS)
-def sum_of_tile(a, valid, shape, nil):
-    """Return the sum over positions; ``valid`` masks the lanes beyond the image's width."""
+def sum_of_tile(a, rows, columns, valid, shape, nil):
+    """Return the sum over positions, each times the weights of its row and column.
+
+    ``rows`` is an array, ``columns`` an address; ``valid`` masks the lanes beyond the image's width.
+    """
     height, vectors, lanes = shape[0], len(shape[1]), lanes_of(nil)
     row = 4 * (vectors * lanes + 2 * REACH)
     acc = np.float64(0.0)
@@ -251,6 +254,6 @@ def sum_of_tile(a, valid, shape, nil):
         at = 4 * lanes * v
         column = nil
         for i in range(height):
-            column = add(column, load(a + i * row + at, nil))
-        acc += np.float64(total(keep(column, load(valid + at, nil))))
+            column = fma(load(a + i * row + at, nil), splat(rows[i], nil), column)
+        acc += np.float64(total(mul(keep(column, load(valid + at, nil)), load(columns + at, nil))))
     return acc

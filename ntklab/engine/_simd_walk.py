@@ -38,10 +38,11 @@ def _turn(y, turned, planes, height, y_row, padded, lanes, dj, nil):
 
 @njit(**OPTIONS, cache=True)
 def walk(
-    witness, vectors, tangent, table, program, factors, geometry, masks, valid, borders, counts,
+    witness, vectors, tangent, table, program, factors, geometry, down_by, right_by, masks, valid, row_weights,
+    column_weights, borders, counts,
     x, y, border_x, border_y, left, right, first, last, top, bottom, scratch, out,
 ):  # fmt: skip
-    """Add up the tiles of pairs ``first`` to ``last`` with displacements of ``top`` to ``bottom`` rows.
+    """Add up the tiles of pairs ``first`` to ``last`` and displacements of rows number ``top`` to ``bottom``.
 
     Parameters
     ----------
@@ -49,9 +50,13 @@ def walk(
         As long as a vector; as a row has vectors; of one element if the tangent kernel is wanted, else empty.
     table : float32 (constants, lanes)
     program, factors : int64 (instructions, fields), float32 (instructions, 2)
-    geometry : int64 (7,)
-        Height, width, buffers, dense planes, displaced columns, circular, and the pairs of a group: they go through
-        each instruction one after another, while the planes of their images are in cache.
+    geometry : int64 (6,)
+        Height, width, buffers, dense planes, circular, and the pairs of a group: they go through each instruction one
+        after another, while the planes of their images are in cache.
+    down_by, right_by : int64 (rows,), (columns,)
+        The displacements.
+    row_weights, column_weights : float32 (taps, rows, height), (taps, columns, padded)
+        How taps weigh positions.
     masks, valid : float32 (columns, 2 * reach, padded) and (padded,)
     borders, counts : int64 (columns, entries, 3) and (columns, reach + 1)
         As ``across`` reads them, and how many there are up to each reach.
@@ -67,7 +72,7 @@ def walk(
     """
     nil = zero(witness)
     lanes = len(witness)
-    height, width, buffers, dense, columns, circular, group = geometry
+    height, width, buffers, dense, circular, group = geometry
     shape = (height, vectors)
     padded = len(vectors) * lanes
     area, row = _area(height, padded), padded + 2 * REACH
@@ -87,14 +92,16 @@ def walk(
     ring_x, ring_y = address(border_x), address(border_y)
     ring_x_size, ring_y_size = ring_x_plane * border_x.shape[1], ring_y_plane * border_y.shape[1]
     for start_pair in range(first, last, group):
-        for dj in range(columns):
+        for to_right in range(len(right_by)):
+            dj = right_by[to_right]
             turned = image_y
             if y.shape[3] > padded:  # a group is one pair then
                 at = right[start_pair] * image_y_size
                 _turn(image_y + at, moved, dense, height, y.shape[3], padded, lanes, dj, nil)
                 turned = moved - at
-            mask, border = address(masks[dj]), borders[dj]
-            for di in range(top, bottom):
+            mask, border, count = address(masks[to_right]), borders[to_right], counts[to_right]
+            for downwards in range(top, bottom):
+                di = down_by[downwards]
                 for number in range(len(program)):
                     for pair in range(start_pair, min(start_pair + group, last)):
                         own = base + (pair - start_pair) * whole
@@ -123,7 +130,7 @@ def walk(
                                     wrap(d_in, shape, width, reach, nil)
                                     wrap(t_in, shape, width, reach, nil)
                                 across(
-                                    d_in, t_in, hd, ht, reach, mask, border, counts[dj, reach], vx, vy, x_row, y_row,
+                                    d_in, t_in, hd, ht, reach, mask, border, count[reach], vx, vy, x_row, y_row,
                                     shape, di, tangent, nil,
                                 )  # fmt: skip
                             vx, vy = qx + program[number, 8] * ring_x_plane, qy + program[number, 8] * ring_y_plane
@@ -133,7 +140,7 @@ def walk(
                                 vy = qy + program[number + 1, 7] * ring_y_plane
                             if chained and factor == 1.0:
                                 step(
-                                    hd, ht, lines, nothing, sums, ax, ay, rx, ry, mask, border, counts[dj, 1], vx, vy,
+                                    hd, ht, lines, nothing, sums, ax, ay, rx, ry, mask, border, count[1], vx, vy,
                                     x_row, y_row, shape, di, tangent, constants, nil,
                                 )  # fmt: skip
                                 continue
@@ -143,7 +150,7 @@ def walk(
                             )  # fmt: skip
                             if chained:
                                 across(
-                                    d_out, t_out, hd, ht, 1, mask, border, counts[dj, 1], vx, vy, x_row, y_row, shape,
+                                    d_out, t_out, hd, ht, 1, mask, border, count[1], vx, vy, x_row, y_row, shape,
                                     di, tangent, nil,
                                 )  # fmt: skip
                         elif kind == RELU:
@@ -153,6 +160,9 @@ def walk(
                             weighted_sum(d_in, other, d_out, factor, factors[number, 1], shape, nil)
                             weighted_sum(t_in, other + 4 * area, t_out, factor, factors[number, 1], shape, nil)
                         elif kind == TAP:
-                            out[pair, di, third, 0] += sum_of_tile(d_in, address(valid), shape, nil)
+                            weighing = row_weights[third, downwards], address(column_weights[third, to_right])
+                            out[pair, downwards, third, 0] += sum_of_tile(d_in, *weighing, address(valid), shape, nil)
                             if len(tangent):
-                                out[pair, di, third, 1] += sum_of_tile(t_in, address(valid), shape, nil)
+                                out[pair, downwards, third, 1] += sum_of_tile(
+                                    t_in, *weighing, address(valid), shape, nil
+                                )

@@ -60,6 +60,24 @@ def cntk(depth: int, pooling: Pooling, width: int | None = None) -> Serial:
     return Serial(*layers, GlobalAvgPool() if gap else Flatten(), Dense(W_std=HE, trainable=not gap))
 
 
+def cntk_lap(depth: int, reach: int, width: int | None = None) -> Serial:
+    """Return the network behind CNTK-LAP of Li et al. 2019: local average pooling, between CNTK-V and CNTK-GAP.
+
+    ``depth - 1`` convolutions as in :func:`cntk`, all trained, each followed by ReLU; means over windows of
+    ``2 * reach + 1`` positions along each axis, where zeros surround the image; Flatten and one dense layer. Images
+    moved by up to ``reach`` pixels look alike to it; ``reach=0`` is CNTK-V.
+
+    Examples
+    --------
+    >>> cntk_lap(3, 4).layers[4]
+    AvgPool((9, 9), padding='SAME')
+    """
+    _check_count("cntk_lap", "depth", depth, 2)
+    _check_count("cntk_lap", "reach", reach, 0)
+    body = [Conv(3, width, HE, padding="SAME"), Relu()] * (depth - 1)
+    return Serial(*body, AvgPool(2 * reach + 1, padding="SAME"), Flatten(), Dense(W_std=HE))
+
+
 def plain_cnn(convs: int, pooling: Pooling, width: int | None = None) -> Serial:
     """Return ``convs`` x [3 x 3 SAME convolution, ReLU], then GlobalAvgPool or Flatten; all layers trained.
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ntklab.spec import Conv, Dense, Flatten, GlobalAvgPool, Parallel, Relu, Residual, Serial, zoo
+from ntklab.spec import AvgPool, Conv, Dense, Flatten, GlobalAvgPool, Parallel, Relu, Residual, Serial, zoo
 from ntklab.testing import Case
 from tests.oracles import cntk_numpy, structure_numpy
 
@@ -55,6 +55,26 @@ CASES = (
         (4, 4, 1),
         5,
     ),
+    Case(
+        "local pooling",
+        Serial(conv, Relu(), last, Relu(), AvgPool(5, padding="SAME"), Flatten(), Dense(b_std=0.2)),
+        (7, 18, 2),
+        5,
+    ),
+    Case("windows side by side", Serial(conv, Relu(), AvgPool((2, 4), strides=(2, 3)), Flatten()), (7, 11, 2), 5),
+    Case(
+        "pooled twice, circular",
+        Serial(
+            Conv(3, padding="CIRCULAR"),
+            Relu(),
+            AvgPool((4, 3), padding="CIRCULAR"),
+            AvgPool(2, strides=2, padding="SAME"),
+            GlobalAvgPool(),
+        ),
+        (6, 9, 2),
+        5,
+    ),
+    Case("1-D local pooling", Serial(Conv((3,), padding="SAME"), Relu(), AvgPool((3,)), Flatten()), (9, 2), 5),
     Case("70 layers", zoo.plain_cnn(70, "gap"), (3, 4, 1), 5),
 )
 

@@ -166,7 +166,7 @@ def test_it_says_which_devices_it_declines(small, changes, reason):
     [
         (zoo.fc(3), (5,), "one matrix product"),
         (zoo.plain_cnn(2, "gap"), (65, 3, 1), "up to 64 x 64"),
-        (zoo.myrtle(5), (32, 32, 3), "changes the resolution"),
+        (zoo.myrtle(5), (32, 32, 3), "mean over positions follows"),
         (Serial(Conv(3, padding="SAME"), Relu(), GlobalAvgPool(), Dense(), Relu(), Dense()), (6, 6, 1), "follows"),
     ],
 )

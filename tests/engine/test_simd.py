@@ -117,6 +117,33 @@ def test_families_come_from_one_walk():
             np.testing.assert_array_equal(matrix, alone[word])
 
 
+def test_ends_of_a_family_come_from_one_walk():
+    shape = (8, 9, 3)
+    body = [Conv(3, padding="SAME"), Relu()] * 2
+    family = {
+        "local": Serial(*body, AvgPool(3, padding="SAME"), Flatten(), Dense()),
+        "global": Serial(*body, GlobalAvgPool(), Dense()),
+        "both": Serial(*body, AvgPool((3, 2)), GlobalAvgPool(), Dense()),
+    }
+    (program,) = programs(lower(family, shape))
+    assert (program.instructions[:, 0] == 1).sum() == 2
+    x = made_up_inputs(4, shape)
+    together = ntklab.compile(family, shape, engine="simd")(x)
+    for name, network in family.items():
+        alone = values(ntklab.compile(network, shape, engine="simd")(x))
+        for word, matrix in values(together[name]).items():
+            np.testing.assert_allclose(matrix, alone[word], rtol=1e-6)
+
+
+def test_local_pooling_walks_the_displacements_within_its_windows_alone():
+    (program,) = programs(
+        lower(Serial(*[Conv(3, padding="SAME"), Relu()], AvgPool(5, padding="SAME"), Flatten()), (32, 30, 3))
+    )
+    assert program.rows == (0, 1, 2, 3, 4, 28, 29, 30, 31)
+    assert program.columns == (0, 1, 2, 3, 4, 26, 27, 28, 29)
+    assert program.ends[0].rows[10, 10:16].tolist() == [5, 4, 3, 2, 1, 0]  # windows that two rows share
+
+
 def test_flatten_and_pooling_in_one_plan_walk_all_displacements_only_where_pooling_needs_them():
     shape = (8, 8, 3)
     made = programs(lower({"V": zoo.cntk(4, "none"), "GAP": zoo.cntk(4, "gap")}, shape))
@@ -125,7 +152,7 @@ def test_flatten_and_pooling_in_one_plan_walk_all_displacements_only_where_pooli
 
 def test_neighbours_count_every_position_of_a_window_once():
     (program,) = programs(lower(Serial(Conv(5, padding="SAME"), Relu(), GlobalAvgPool()), (4, 6, 1)))
-    masks, borders, counts = neighbours(program, 6, 8)
+    masks, borders, counts = neighbours(program, 8)
     inside = masks.view(np.uint32) > 0
     for dj in range(6):
         # sums of 1 over both images: p and q each have so many neighbours inside their own image
@@ -140,14 +167,14 @@ def test_neighbours_count_every_position_of_a_window_once():
     [
         (Serial(Dense(), Dense()), (5,), "without any activation"),
         (Serial(Conv((2, 2, 2)), Relu(), Flatten(), Dense()), (3, 3, 3, 1), "3"),
-        (zoo.myrtle(5), (32, 32, 3), "AvgPool 2x2/2x2 .* changes the resolution"),
+        (zoo.myrtle(5), (32, 32, 3), "follows AvgPool 2x2/2x2"),
         (Serial(Conv(3, strides=2, padding="SAME"), Relu(), GlobalAvgPool()), (6, 6, 1), "strides"),
         (Serial(Conv(3), Relu(), GlobalAvgPool()), (6, 6, 1), "SAME or CIRCULAR padding and odd filters"),
         (Serial(Conv(2, padding="SAME"), Relu(), GlobalAvgPool()), (6, 6, 1), "odd filters"),
         (Serial(Conv(19, padding="SAME"), Relu(), GlobalAvgPool()), (6, 6, 1), "up to 17"),
         (Serial(conv, Relu(), Conv(3, padding="CIRCULAR"), Relu(), GlobalAvgPool()), (6, 6, 1), "SAME and CIRCULAR"),
         (Serial(conv, Relu(), GlobalAvgPool(), Dense(), Relu(), Dense()), (6, 6, 1), "follows the pooling"),
-        (Serial(conv, AvgPool(2), Flatten(), Dense()), (6, 6, 1), "changes the resolution"),
+        (Serial(conv, AvgPool(2), Flatten(), Dense()), (6, 6, 1), "before any activation"),
         (Serial(conv, GlobalAvgPool(), Dense()), (6, 6, 1), "before any activation"),
     ],
 )

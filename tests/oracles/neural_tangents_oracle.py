@@ -19,7 +19,6 @@ import pytest
 
 from ntklab.spec import Activation
 
-
 OPTIONS = {} if jax.__version_info__ >= (0, 12) else {"xla_backend_optimization_level": 1}
 """Before JAX 0.12 its convolutions of one channel in float64 read in front of their array on CPUs with AVX-512."""
 

@@ -1,6 +1,9 @@
 """Networks of the literature, counted and flagged as their papers do."""
 
+import numpy as np
 import pytest
+
+import ntklab
 
 from ntklab.errors import SpecError
 from ntklab.spec import (
@@ -16,6 +19,7 @@ from ntklab.spec import (
     output_shape,
     zoo,
 )
+from ntklab.testing import made_up_inputs
 
 
 def count(network, *kinds):
@@ -32,6 +36,15 @@ def test_fc_has_depth_dense_layers_and_a_relu_between_them(depth):
 def test_the_width_of_fc_is_that_of_hidden_layers():
     assert [layer.width for layer in zoo.fc(3, width=64).layers if isinstance(layer, Dense)] == [64, 64, None]
     assert output_shape(zoo.fc(3, width=64), (4, 4, 3)) == (None,)
+
+
+def test_cntk_lap_pools_windows_in_front_of_flatten_and_without_reach_is_cntk_v():
+    assert [type(layer) for layer in zoo.cntk_lap(3, 2).layers] == [Conv, Relu, Conv, Relu, AvgPool, Flatten, Dense]
+    assert output_shape(zoo.cntk_lap(3, 2), (9, 8, 3)) == (None,)
+    x = made_up_inputs(3, (5, 4, 2))
+    kernels = [ntklab.compile(n, (5, 4, 2), engine="reference")(x) for n in (zoo.cntk_lap(3, 0), zoo.cntk(3, "none"))]
+    for word in ("nngp", "ntk"):
+        np.testing.assert_allclose(*(getattr(kernel, word) for kernel in kernels), rtol=1e-6)
 
 
 @pytest.mark.parametrize("depth", [2, 3, 6, 11, 21])
@@ -88,6 +101,8 @@ def test_myrtle_halves_the_image_after_each_stage_and_ends_at_one_position(depth
         (lambda: zoo.fc(2.0), ["fc", "depth", "2.0"]),
         (lambda: zoo.fc(True), ["fc", "depth", "True"]),
         (lambda: zoo.cntk(1, "gap"), ["cntk", "depth", ">= 2", "1"]),
+        (lambda: zoo.cntk_lap(1, 2), ["cntk_lap", "depth", ">= 2", "1"]),
+        (lambda: zoo.cntk_lap(3, -1), ["cntk_lap", "reach", ">= 0", "-1"]),
         (lambda: zoo.cntk(3, "max"), ["cntk", "pooling", '"none"', '"gap"', "'max'"]),
         (lambda: zoo.plain_cnn(0, "gap"), ["plain_cnn", "convs", ">= 1"]),
         (lambda: zoo.plain_cnn(2, None), ["plain_cnn", "pooling", "None"]),

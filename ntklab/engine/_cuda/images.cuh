@@ -75,7 +75,9 @@ DEVICE void follow(
       EACH_POSITION to[p] = factor * from[p] + numbers[n].other * other[p];
     } else {
       double sum = 0.0;
-      for (int p = 0; p < AREA; p++) sum += from[p];  // by all, the same
+      for (int p = 0; p < AREA; p++) {  // by all, the same
+        sum += from[p] * ROW_SHARES[op[3]][p / WIDTH] * COLUMN_SHARES[op[3]][p % WIDTH];
+      }
       sums[op[3]] = sum;
     }
     together();

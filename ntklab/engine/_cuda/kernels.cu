@@ -4,17 +4,17 @@
 DEVICE void walk(
     int block, int warp, const float* planes_x, const float* borders_x, const float* planes_y, const float* borders_y,
     const Number* numbers, const int* left, const int* right, double* partial) {
-  const int pair = DISPLACED ? block / HEIGHT : block * WARPS + warp;
-  const int di = DISPLACED ? block % HEIGHT : 0;
+  const int pair = DISPLACED ? block / MOVES_DOWN : block * WARPS + warp;
+  const int down = DISPLACED ? block % MOVES_DOWN : 0;
   const float *x = planes_x + (long long)left[pair] * PLANES * PLANE;
   const float *y = planes_y + (long long)right[pair] * PLANES * PLANE;
   const float *border_x = borders_x + (long long)left[pair] * BORDER_PLANES * PLANE;
   const float *border_y = borders_y + (long long)right[pair] * BORDER_PLANES * PLANE;
   Long sums[TAPS][2] = {};
-  LOOPED for (int k = 0; k < (DISPLACED ? (WIDTH + WARPS - 1) / WARPS : 1); k++) {
-    const int dj = DISPLACED ? k * WARPS + warp : 0;
-    if (DISPLACED && WIDTH % WARPS && dj >= WIDTH) break;
-    const Place at = place(x, y, border_x, border_y, di, dj);
+  LOOPED for (int k = 0; k < (DISPLACED ? (MOVES_RIGHT + WARPS - 1) / WARPS : 1); k++) {
+    const int right = DISPLACED ? k * WARPS + warp : 0;
+    if (DISPLACED && MOVES_RIGHT % WARPS && right >= MOVES_RIGHT) break;
+    const Place at = place(x, y, border_x, border_y, down, right);
     Tile tile;
     LOOPED for (int n = 0; n < COUNT; n++) {
       const int* op = PROGRAM[n];
@@ -30,8 +30,7 @@ DEVICE void walk(
 DEVICE void finish_pair(
     int pair, const double* partial, const double* sums_x, const double* sums_y, const double* units, const int* left,
     const int* right, float* out) {
-  constexpr int PARTS = DISPLACED ? HEIGHT * WARPS : 1;
-  constexpr double TILES = DISPLACED ? AREA : 1;
+  constexpr int PARTS = DISPLACED ? MOVES_DOWN * WARPS : 1;
   for (int n = 0; n < TAPS; n++) {
     double d = 0.0, t = 0.0;
     for (int k = 0; k < PARTS; k++) {
@@ -39,10 +38,10 @@ DEVICE void finish_pair(
       d += part[0];
       t += part[1];
     }
-    const double unit = units[n] / AREA;
-    const double mean = 0.5 * (sums_x[left[pair] * TAPS + n] + sums_y[right[pair] * TAPS + n] - d / TILES);
+    const double unit = units[n];
+    const double mean = 0.5 * (sums_x[left[pair] * TAPS + n] + sums_y[right[pair] * TAPS + n] - d / SPREAD[n]);
     out[(pair * TAPS + n) * 2] = (float)(unit * mean);
-    out[(pair * TAPS + n) * 2 + 1] = (float)(0.5 * unit / TILES * t);  // T is in half the unit of D
+    out[(pair * TAPS + n) * 2 + 1] = (float)(0.5 * unit / SPREAD[n] * t);  // T is in half the unit of D
   }
 }
 

@@ -16,11 +16,13 @@ struct Place {
   const float *x, *y, *border_x, *border_y;
   Index j[COLUMNS], q[COLUMNS];
   Mask valid[COLUMNS];
-  int di;
+  int di, down, right;  // the displacement of rows; numbers of both displacements among those that are walked
 };
 
-DEVICE Place place(const float* x, const float* y, const float* border_x, const float* border_y, int di, int dj) {
-  Place at = {x, y + di * WIDTH, border_x, border_y + di * WIDTH, {}, {}, {}, di};
+DEVICE Place place(
+    const float* x, const float* y, const float* border_x, const float* border_y, int down, int right) {
+  const int di = DOWN[down], dj = RIGHT[right];
+  Place at = {x, y + di * WIDTH, border_x, border_y + di * WIDTH, {}, {}, {}, di, down, right};
   UNROLLED for (int v = 0; v < COLUMNS; v++) {
     Index j = lane() * COLUMNS + v;
     at.valid[v] = j < WIDTH;
@@ -255,14 +257,20 @@ DEVICE void sum(Tile& tile, float first, float second) {
   }
 }
 
-// The sum over positions, column by column.
-template <int FROM>
+// The sum over positions, column by column, each position times its weights.
+template <int FROM, int TAP>
 DEVICE void tap(const Tile& tile, const Place& at, Long* sums) {
   UNROLLED for (int v = 0; v < COLUMNS; v++) {
     Real d = real(0.0f), t = real(0.0f);
     ROW_LOOP for (int i = 0; i < HEIGHT; i++) {
-      d += tile.d[FROM][i][v];
-      if constexpr (TANGENT) t += tile.t[FROM][i][v];
+      const float weight = WEIGHED ? ROW_WEIGHTS[TAP][at.down][i] : 1.0f;
+      d = fused(tile.d[FROM][i][v], real(weight), d);
+      if constexpr (TANGENT) t = fused(tile.t[FROM][i][v], real(weight), t);
+    }
+    if constexpr (WEIGHED) {
+      const Real weight = load(spot(COLUMN_WEIGHTS[TAP][at.right], at.j[v]), 0);
+      d *= weight;
+      t *= weight;
     }
     sums[0] += wide(at.valid[v] ? d : real(0.0f));
     sums[1] += wide(at.valid[v] ? t : real(0.0f));

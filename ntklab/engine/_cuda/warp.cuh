@@ -5,6 +5,7 @@
 
 #define DEVICE __device__ __forceinline__
 #define TABLE __device__ __constant__ const
+#define ARRAY __device__ const
 #define UNROLLED _Pragma("unroll")
 #define LOOPED _Pragma("unroll 1")
 #define ROW_LOOP _Pragma("unroll ROWS_AT_ONCE")
@@ -53,6 +54,7 @@ DEVICE void add_where(Mask where, Real& sum, Edge from, int offset) {
 
 #define DEVICE static inline
 #define TABLE static const
+#define ARRAY static const
 #define UNROLLED
 #define LOOPED
 #define ROW_LOOP
