@@ -12,7 +12,7 @@ from ntklab import __version__, report, studies
 from ntklab._core import Record, precision_for
 from ntklab.cli._finite import cnn, equivalence, lazy
 from ntklab.cli._gram import gram
-from ntklab.cli._images import cifar10_table, myrtle
+from ntklab.cli._images import cifar10_table, lap, myrtle
 from ntklab.cli._output import cifar_option, dtype_option, engine_option, numbers, output_options, show, store_option
 from ntklab.errors import InputError, NtklabError
 
@@ -137,7 +137,7 @@ def uci(
     show(studies.uci(data, methods=methods.split(","), names=names, largest=largest, store=store), json_, png)
 
 
-for command in (cifar10_table, cnn, myrtle):
+for command in (cifar10_table, cnn, lap, myrtle):
     reproduce.add_command(command)
 
 

@@ -1,4 +1,4 @@
-"""`ntklab reproduce cifar10-table` and `ntklab reproduce myrtle`: kernels on CIFAR-10, many from one pass."""
+"""`ntklab reproduce cifar10-table`, `myrtle` and `lap`: kernels on CIFAR-10, many from one pass."""
 
 from __future__ import annotations
 
@@ -73,3 +73,34 @@ def myrtle(
     """What whitening, mirror images and a ridge are worth to a Myrtle kernel (Shankar et al. 2020)."""
     ways: Any = preprocessing.split(",")
     show(studies.myrtle(data, preprocessing=ways, n_train=train, n_test=test, **options), json_, png)
+
+
+@click.command()
+@cifar_option
+@click.option("--depth", default=6, show_default=True, help="Weight layers.")
+@click.option("--reaches", default="0,2,4,8", show_default=True, help="Of local pooling; all in one pass, 0 is CNTK-V.")
+@click.option("--pixels", default="standardised,patches", show_default=True, help="One, or both.")
+@click.option("--patches", default=64, show_default=True, help="Random patches, half of them mirror images.")
+@click.option("--size", default=5, show_default=True, help="Of patches.")
+@click.option("--threshold", default=0.25, show_default=True, help="What responses to patches lose.")
+@click.option("--flips/--no-flips", default=True, show_default=True, help="Kernels with mirror images, too.")
+@click.option("--train", default=200, show_default=True, help="Training images, drawn class-balanced.")
+@click.option("--test", default=200, show_default=True, help="Test images, from the first.")
+@click.option("--seed", default=0, show_default=True, help="Of the draw, and of patches.")
+@engine_option
+@_STORE
+@output_options
+def lap(
+    data: Path,
+    reaches: str,
+    pixels: str,
+    train: int,
+    test: int,
+    json_: Path | None,
+    png: Path | None,
+    **options: Any,
+) -> None:
+    """What local pooling, mirror images and random patches are worth to a CNTK (Li et al. 2019)."""
+    found = numbers(int, reaches) or ()
+    ways: Any = pixels.split(",")
+    show(studies.lap(data, reaches=found, pixels=ways, n_train=train, n_test=test, **options), json_, png)

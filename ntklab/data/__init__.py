@@ -12,6 +12,7 @@ from ntklab.data._images import ImageData as ImageData
 from ntklab.data._pack import pack_graphs as pack_graphs
 from ntklab.data._pack import pack_inputs as pack_inputs
 from ntklab.data._pack import pack_ragged as pack_ragged
+from ntklab.data._patches import PatchFeatures as PatchFeatures
 from ntklab.data._preprocess import Standardiser as Standardiser
 from ntklab.data._preprocess import flatten_images as flatten_images
 from ntklab.data._preprocess import standardise as standardise

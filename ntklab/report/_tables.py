@@ -112,6 +112,24 @@ def _myrtle(settings: dict[str, Any], results: dict[str, Any]) -> str:
     return f"{head}\n\n{align(rows)}"
 
 
+def _lap(settings: dict[str, Any], results: dict[str, Any]) -> str:
+    rows = [("kernel", "pixels", "mirror images", "ridge", *(f"reach {reach}" for reach in settings["reaches"]))]
+    found: dict[tuple[str, ...], list[str]] = {}
+    for row in results["rows"]:  # in order of reaches
+        ridge = "none" if row["chosen"] == "none" else "leave-one-out"
+        key = (row["kind"].upper(), row["pixels"], "yes" if row["mirror_images"] else "no", ridge)
+        found.setdefault(key, []).append(f"{row['accuracy']:.2f}")
+    rows += [(*key, *cells) for key, cells in sorted(found.items(), key=lambda item: item[0][1] == "patches")]
+    engines = ", ".join(sorted(set(settings["engines"].values())))
+    head = (
+        f"CNTK-LAP, depth {settings['depth']}, accuracy in percent by reach: {settings['n_train']:,} training and "
+        f"{settings['n_test']:,} test images, {settings['patches']} patches of width {settings['size']}, "
+        f"engine {engines}; {settings['data']}"
+    )
+    theirs = "published: {accuracy:.0f} % ({name}; {source})".format(**results["published"])
+    return f"{head}\n\n{align(rows)}\n\n{theirs}"
+
+
 def _with_spread(mean: float, spread: float | None) -> str:
     return f"{mean:.2f}" if spread is None else f"{mean:.2f} +- {spread:.2f}"
 
@@ -166,6 +184,7 @@ _TABLES: dict[str, Callable[[dict[str, Any], dict[str, Any]], str]] = {
     "cifar10": _cifar10,
     "cifar10-table": _cifar10_table,
     "myrtle": _myrtle,
+    "lap": _lap,
     **FINITE,
     "small-data": _small_data,
     "uci": _uci,

@@ -9,6 +9,7 @@ from ntklab.studies._equivalence import Case as Case
 from ntklab.studies._equivalence import equivalence as equivalence
 from ntklab.studies._images import cifar10 as cifar10
 from ntklab.studies._images import digits as digits
+from ntklab.studies._lap import lap as lap
 from ntklab.studies._lazy import ALPHAS as ALPHAS
 from ntklab.studies._lazy import lazy as lazy
 from ntklab.studies._myrtle import myrtle as myrtle

@@ -7,17 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ntklab._core import Record
-from ntklab.data import ImageData, Standardiser, Whitener, load_cifar10, subset
-from ntklab.engine import KernelFn, compile
+from ntklab.data import Standardiser, Whitener, load_cifar10, subset
+from ntklab.engine import compile
 from ntklab.errors import InputError
-from ntklab.gram import gram
-from ntklab.predict import accuracy, choose_ridge, encode, fit
-from ntklab.solve import Ridge
 from ntklab.spec import ExpNormalized, Relu, zoo
+from ntklab.studies._mirrored import kernels, mirrored, regressions
 
 Preprocessing = Literal["standardised", "whitened"]
 ACTIVATIONS = {"relu": Relu(), "gaussian": ExpNormalized()}
@@ -109,10 +104,11 @@ def myrtle(
         )
         x_train, x_test = (pixels.apply(x, dtype=kfn.dtype) for x in (part.x_train, part.x_test))
         place = None if store is None else Path(store) / prepared
-        for kind, mirrored, k_train, k_test in _kernels(kfn, x_train, x_test, flips, place, progress):
+        mirror = mirrored(x_train) if flips else None
+        for _, kind, flipped, k_train, k_test in kernels(kfn, x_train, x_test, mirror, place, progress):
             rows += [
-                {"kind": kind, "pixels": prepared, "mirror_images": mirrored, **found}
-                for found in _regressions(k_train, k_test, part)
+                {"kind": kind, "pixels": prepared, "mirror_images": flipped, **found}
+                for found in regressions(k_train, k_test, part)
             ]
     settings = {
         "data": images.source,
@@ -125,36 +121,3 @@ def myrtle(
         "plan": kfn.plan.key,
     }
     return Record.make("myrtle", settings, {"rows": rows})
-
-
-def _kernels(
-    kfn: KernelFn, x_train: NDArray[Any], x_test: NDArray[Any], flips: bool, place: Path | None, progress: bool
-) -> list[tuple[str, bool, NDArray[Any], NDArray[Any]]]:
-    """Return the kernels of training images and of test images with them, alone and averaged over mirror images."""
-
-    def whole(name: str, *inputs: NDArray[Any]) -> Any:
-        return gram(kfn, *inputs, store=None if place is None else place / f"{name}.zarr", progress=progress)
-
-    mirror = np.ascontiguousarray(x_train[:, :, ::-1])
-    alone = whole("train", x_train), whole("test", x_test, x_train)
-    other = (whole("train-mirror", x_train, mirror), whole("test-mirror", x_test, mirror)) if flips else None
-    found = []
-    for kind in ("nngp", "ntk"):
-        straight = [np.asarray(getattr(kernel, kind)) for kernel in alone]
-        found.append((kind, False, *straight))
-        if other is not None:
-            mirrored = [np.asarray(getattr(kernel, kind)) for kernel in other]
-            k_train, k_test = ((a + b) / 2 for a, b in zip(straight, mirrored, strict=True))
-            found.append((kind, True, (k_train + k_train.T) / 2, k_test))  # of float32, symmetric but for rounding
-    return found
-
-
-def _regressions(k_train: NDArray[Any], k_test: NDArray[Any], part: ImageData) -> list[dict[str, Any]]:
-    """Return accuracies without a ridge, and with the one that leave-one-out likes best."""
-    targets = encode(part.y_train, "arora", len(part.class_names))
-    choice = choose_ridge(k_train, targets)
-    models = {"none": (0.0, fit(k_train, targets, Ridge.none())), "loo": (choice.ridge.value, choice.regression)}
-    return [
-        {"chosen": how, "ridge": value, "accuracy": 100.0 * accuracy(model.predict(k_test), part.y_test)}
-        for how, (value, model) in models.items()
-    ]

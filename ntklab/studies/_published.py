@@ -46,6 +46,11 @@ _CNTK = {
 _SPREAD_14 = {10: 2.43, 20: 2.13, 40: 1.91, 80: 1.91, 160: 1.17, 320: 0.88, 640: 0.68, 1280: 0.68}
 
 UCI = Published(81.95, "NTK with support vectors, mean of 90 sets", "Arora et al. 2019b (arXiv 1910.01663)")
+LAP = Published(
+    89.0,
+    "CNN-GP with local pooling, mirror images and random patches, 50,000 training images",
+    "Li et al. 2019 (arXiv 1911.00809)",
+)
 
 
 def published_cifar10(depth: int, pooling: Pooling, n_train: int) -> Published | None:

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 import ntklab
-
 from ntklab.errors import SpecError
 from ntklab.spec import (
     AvgPool,
