@@ -101,6 +101,6 @@ def lap(
     **options: Any,
 ) -> None:
     """What local pooling, mirror images and random patches are worth to a CNTK (Li et al. 2019)."""
-    found = numbers(int, reaches) or ()
+    found = numbers(int, reaches, zero=True) or ()
     ways: Any = pixels.split(",")
     show(studies.lap(data, reaches=found, pixels=ways, n_train=train, n_test=test, **options), json_, png)

@@ -56,15 +56,15 @@ def show(record: Record, json_: Path | None, png: Path | None) -> None:
         click.echo(f"figure: {png}", err=True)
 
 
-def numbers(kind: Callable[[str], Any], text: str | None) -> tuple[Any, ...] | None:
-    """Return numbers that are written with commas between them, all positive; None for none."""
+def numbers(kind: Callable[[str], Any], text: str | None, *, zero: bool = False) -> tuple[Any, ...] | None:
+    """Return numbers written with commas between them, all positive, or zero where it is allowed; None for none."""
     if text is None:
         return None
     try:
         found = tuple(kind(word) for word in text.split(","))
     except ValueError:
         found = ()
-    if not found or not all(value > 0 for value in found):
-        what = "positive integers" if kind is int else "positive numbers"
+    if not found or not all(value > 0 or (zero and value == 0) for value in found):
+        what = ("" if zero else "positive ") + ("integers" if kind is int else "numbers") + (" from 0" if zero else "")
         raise click.BadParameter(f"expected {what} separated by commas, got {text!r}")
     return found

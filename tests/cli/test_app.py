@@ -66,6 +66,23 @@ def test_cifar10_agrees_with_a_solve_by_hand_and_shows_that_nothing_is_published
     assert run["accuracy"] > 50
 
 
+def test_lap_passes_on_what_it_is_asked_and_prints_a_column_for_each_reach(ntklab_command, small_cifar):
+    words = ("reproduce", "lap", "--data", small_cifar, "--depth", 2, "--reaches", "1,0", "--patches", 4, "--size", 3)
+    words = (*words, "--train", 10, "--test", 5, "--no-flips", "--json", small_cifar / "lap.json")
+    status, out, _ = ntklab_command(*words)
+        *words, "--train", 10, "--test", 5, "--no-flips", "--json", small_cifar / "lap.json"
+    )
+    assert status == 0
+    record = Record.load(small_cifar / "lap.json")
+    settings = record.settings
+    assert (settings["depth"], settings["reaches"], settings["patches"], settings["size"]) == (2, [0, 1], 4, 3)
+    assert {row["pixels"] for row in record.results["rows"]} == {"standardised", "patches"}
+    assert {row["reach"] for row in record.results["rows"]} == {0, 1}
+    assert not any(row["mirror_images"] for row in record.results["rows"])
+    assert all(f"{row['accuracy']:.2f}" in out for row in record.results["rows"])
+    assert "reach 0  reach 1" in out
+
+
 def test_small_data_prints_its_curve_and_draws_it(ntklab_command, small_cifar):
     words = ("reproduce", "small-data", "--data", small_cifar, "--depth", 3, "--sizes", "10,20", "--draws", 1)
     status, out, _ = ntklab_command(
