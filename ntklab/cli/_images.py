@@ -78,14 +78,14 @@ def myrtle(
 @click.command()
 @cifar_option
 @click.option("--depth", default=6, show_default=True, help="Weight layers.")
-@click.option("--reaches", default="0,2,4,8", show_default=True, help="Of local pooling; all in one pass, 0 is CNTK-V.")
+@click.option("--reaches", default="0,2,4", show_default=True, help="Of local pooling; all in one pass, 0 is CNTK-V.")
 @click.option("--pixels", default="standardised,patches", show_default=True, help="One, or both.")
 @click.option("--patches", default=64, show_default=True, help="Random patches, half of them mirror images.")
 @click.option("--size", default=5, show_default=True, help="Of patches.")
 @click.option("--threshold", default=0.25, show_default=True, help="What responses to patches lose.")
 @click.option("--flips/--no-flips", default=True, show_default=True, help="Kernels with mirror images, too.")
-@click.option("--train", default=200, show_default=True, help="Training images, drawn class-balanced.")
-@click.option("--test", default=200, show_default=True, help="Test images, from the first.")
+@click.option("--train", default=100, show_default=True, help="Training images, drawn class-balanced.")
+@click.option("--test", default=500, show_default=True, help="Test images, from the first.")
 @click.option("--seed", default=0, show_default=True, help="Of the draw, and of patches.")
 @engine_option
 @_STORE

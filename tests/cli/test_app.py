@@ -70,8 +70,6 @@ def test_lap_passes_on_what_it_is_asked_and_prints_a_column_for_each_reach(ntkla
     words = ("reproduce", "lap", "--data", small_cifar, "--depth", 2, "--reaches", "1,0", "--patches", 4, "--size", 3)
     words = (*words, "--train", 10, "--test", 5, "--no-flips", "--json", small_cifar / "lap.json")
     status, out, _ = ntklab_command(*words)
-        *words, "--train", 10, "--test", 5, "--no-flips", "--json", small_cifar / "lap.json"
-    )
     assert status == 0
     record = Record.load(small_cifar / "lap.json")
     settings = record.settings
