@@ -110,7 +110,7 @@ def main(capability: str, out: Path) -> None:
     found: dict[str, Any] = {}
     rows = [("network", "registers", "spilled bytes", "instructions per row and layer", "limit, ms per entry")]
     for name, (network, shape) in NETWORKS.items():
-        (source,) = sources(lower(network, shape))
+        ((source,),) = sources(lower(network, shape))
         resources, code = assembled(source, capability)
         found[name] = {"kernels": resources, **counted(source, code)}
         pairs, own = resources["pairs"], found[name]

@@ -12,17 +12,11 @@ from jax.core import Tracer
 from jaxtyping import Array, Float, Int
 
 from ntklab.engine._cuda_launch import Launch
-from ntklab.engine._cuda_source import Source, sources
+from ntklab.engine._cuda_source import sources
+from ntklab.engine._cuda_steps import THREADS, WORDS, Step, images, pairs, pairs_at_once
 from ntklab.engine._head import head
 from ntklab.engine._simd_numbers import factors
 from ntklab.kernel import Learned, PairValue, Plan
-
-_PAIRS = {True: 1 << 10, False: 1 << 14}
-"""Pairs of one launch, with all displacements or with none: their partial sums take at most some 10 MB a tap."""
-_WORDS = 2
-"""32-bit numbers in a double: JAX has none by default, and only passes them on."""
-_THREADS = 64
-"""Threads of a block where each thread does something of its own."""
 
 
 def compute(
@@ -33,23 +27,27 @@ def compute(
 
 
 def _numbers(plan: Plan, learned: Learned) -> list[list[Array]]:
-    """Return factors and bias of each instruction, and the unit of each tap, as kernels read them, for each program."""
+    """Return factors and bias of each instruction and the unit of each tap, as kernels read them, by program."""
 
     def on_host(learned: Any) -> list[list[np.ndarray]]:
         made = []
-        for source in sources(plan):
-            scale, bias, units = factors(source.program, plan, learned)
-            made.append([np.concatenate((_words(scale), _words(bias)), axis=1), _words(units)])
+        for chain in sources(plan):
+            begin = 1.0
+            for source in chain:
+                scale, bias, units = factors(source.program, plan, learned, begin)
+                made.append([np.concatenate((_words(scale), _words(bias)), axis=1), _words(units)])
+                begin = units[0]
         return made
 
     if not any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(learned)):
         return jax.tree.map(jnp.asarray, on_host(jax.tree.map(np.asarray, learned)))
     shapes = [
         [
-            jax.ShapeDtypeStruct((len(s.program.ops), 2 * _WORDS), jnp.uint32),
-            jax.ShapeDtypeStruct((len(s.program.taps), _WORDS), jnp.uint32),
+            jax.ShapeDtypeStruct((len(s.program.ops), 2 * WORDS), jnp.uint32),
+            jax.ShapeDtypeStruct((max(1, len(s.program.taps)), WORDS), jnp.uint32),
         ]
-        for s in sources(plan)
+        for chain in sources(plan)
+        for s in chain
     ]
     return jax.pure_callback(on_host, shapes, learned, vmap_method="sequential")
 
@@ -63,9 +61,11 @@ def _compute(
     x1: Array, x2: Array | None, learned: Learned, numbers: Any, *, launch: Launch, plan: Plan, diagonal: bool
 ) -> list[PairValue]:
     values: dict[int, tuple] = {}
-    for source, own in zip(sources(plan), numbers, strict=True):
-        means = _means(launch, source, own, x1, x2, diagonal)
-        values |= {tap: (means[..., n, 0], means[..., n, 1]) for n, tap in enumerate(source.program.taps)}
+    rest = iter(numbers)
+    for chain in sources(plan):
+        steps = [Step(launch, source, *next(rest)) for source in chain]
+        means = _means(steps, x1, x2, diagonal)
+        values |= {tap: (means[..., n, 0], means[..., n, 1]) for n, tap in enumerate(chain[-1].program.taps)}
     outputs = []
     for _, i in plan.outputs:
         cov, ntk = head(plan, i, values, learned)
@@ -73,12 +73,10 @@ def _compute(
     return outputs
 
 
-def _means(
-    launch: Launch, source: Source, numbers: list[Array], x1: Array, x2: Array | None, diagonal: bool
-) -> Float[Array, "... taps 2"]:
+def _means(steps: list[Step], x1: Array, x2: Array | None, diagonal: bool) -> Float[Array, "... taps 2"]:
     """Return covariances and tangent kernels between the means over positions that the taps take."""
-    first = _images(launch, source, numbers[0], x1)
-    second = first if x2 is None else _images(launch, source, numbers[0], x2)
+    first = images(steps, x1)
+    second = first if x2 is None else images(steps, x2)
     n1, n2 = x1.shape[0], x1.shape[0] if x2 is None else x2.shape[0]
     if diagonal:
         total = n1
@@ -86,7 +84,7 @@ def _means(
         total = (n1 + 1) // 2 * (n1 + 1)
     else:
         total = n1 * n2
-    size = min(_PAIRS[source.displaced], -(-total // _THREADS) * _THREADS)
+    size = min(pairs_at_once(steps), -(-total // THREADS) * THREADS)
 
     def block(at: Array) -> Array:
         k = jnp.minimum(at * jnp.uint32(size) + jnp.arange(size, dtype=jnp.uint32), jnp.uint32(total - 1))
@@ -96,7 +94,7 @@ def _means(
             left, right = _triangle(n1, k)
         else:
             left, right = k // jnp.uint32(n2), k % jnp.uint32(n2)
-        return _pairs(launch, source, numbers, first, second, left.astype(jnp.int32), right.astype(jnp.int32))
+        return pairs(steps, first, second, left.astype(jnp.int32), right.astype(jnp.int32))
 
     blocks = jax.lax.map(block, jnp.arange(-(-total // size), dtype=jnp.uint32))
     means = blocks.reshape((-1, *blocks.shape[2:]))
@@ -124,35 +122,3 @@ def _place_in_triangle(n: int, i: Array, j: Array) -> Array:
     upper = i < (size + one) // jnp.uint32(2)
     r = jnp.where(upper, i, size - one - i)
     return r * (size + one) + (j - i) + jnp.where(upper, jnp.uint32(0), size - r)
-
-
-def _images(launch: Launch, source: Source, numbers: Array, x: Array) -> list[Array]:
-    """Return planes, border planes and sums of variances of each image."""
-    program, n = source.program, x.shape[0]
-    words = (program.buffers + 1) * source.plane  # doubles, one for each position
-    outputs = [
-        jax.ShapeDtypeStruct((n, program.planes * source.plane), jnp.float32),
-        jax.ShapeDtypeStruct((n, max(1, program.border_planes) * source.plane), jnp.float32),
-        jax.ShapeDtypeStruct((n, len(program.taps), _WORDS), jnp.uint32),
-        jax.ShapeDtypeStruct((n, words), jnp.uint32),
-    ]
-    return launch(source, "images", [x, numbers], outputs, grid=n, block=256)[:3]
-
-
-def _pairs(
-    launch: Launch,
-    source: Source,
-    numbers: list[Array],
-    first: list[Array],
-    second: list[Array],
-    left: Int[Array, " pairs"],
-    right: Int[Array, " pairs"],
-) -> Float[Array, "pairs taps 2"]:
-    count, taps = left.shape[0], len(source.program.taps)
-    partial = jax.ShapeDtypeStruct((count, source.parts, taps, 2, _WORDS), jnp.uint32)
-    grid = count * source.blocks if source.displaced else count // source.warps
-    inputs = [first[0], first[1], second[0], second[1], numbers[0], left, right]
-    (sums,) = launch(source, "pairs", inputs, [partial], grid=grid, block=32 * source.warps)
-    means = jax.ShapeDtypeStruct((count, taps, 2), jnp.float32)
-    inputs = [sums, first[2], second[2], numbers[1], left, right]
-    return launch(source, "finish", inputs, [means], grid=count // _THREADS, block=_THREADS)[0]

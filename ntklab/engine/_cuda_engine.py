@@ -44,7 +44,7 @@ class Cuda(Engine):
 
     def declines(self, plan: Plan) -> str | None:
         """Know stride-1 convolutions, ReLUs and sums up to 64 x 64 with average poolings or Flatten at the end."""
-        return decline(plan) or _too_much(plan)
+        return decline(plan, stages=True) or _too_much(plan)
 
     def supports(self, plan: Plan, device: Any, dtype: np.dtype) -> Support:
         """Accept what it knows in float32 on NVIDIA GPUs."""

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from ntklab.engine._simd_build import chains
 from ntklab.engine._simd_numbers import LEAST_STD
 from ntklab.engine._simd_numbers import weights as weigh
-from ntklab.engine._simd_program import CONV, INPUT, RELU, SUM, Program, programs
+from ntklab.engine._simd_program import CONV, INPUT, LOAD, RELU, STORE, SUM, Program
 from ntklab.kernel import ANGLE_FAST, CURVE_FAST, Plan
 
 LARGEST = 64
@@ -52,9 +53,13 @@ class Source:
 
 
 @functools.cache
-def sources(plan: Plan) -> tuple[Source, ...]:
-    """Return the source of each program of a plan."""
-    return tuple(_source(program, plan.input_shape[-1], "ntk" in plan.get) for program in programs(plan))
+def sources(plan: Plan) -> tuple[tuple[Source, ...], ...]:
+    """Return the sources of each chain of programs of a plan: more than one, where poolings lie between them."""
+    tangent = "ntk" in plan.get
+    return tuple(
+        tuple(_source(program, 1 if number else plan.input_shape[-1], tangent) for number, program in enumerate(chain))
+        for chain in chains(plan)
+    )
 
 
 def _source(program: Program, channels: int, tangent: bool) -> Source:
@@ -71,7 +76,7 @@ def _source(program: Program, channels: int, tangent: bool) -> Source:
         "COLUMNS": columns,
         "ROWS_AT_ONCE": 2 * height if in_registers else 1,
         "BUFFERS": program.buffers,
-        "TAPS": len(program.taps),
+        "TAPS": max(1, len(program.taps)),
         "MOVES_DOWN": len(program.rows),
         "MOVES_RIGHT": len(program.columns),
         "WEIGHED": int(not plain),
@@ -91,7 +96,7 @@ def _source(program: Program, channels: int, tangent: bool) -> Source:
         "#define CASES \\",
         *(f"  case {n}: {call}; break; \\" for n, call in enumerate(cases)),
         "  default: break;",
-        f"enum {{ INPUT = {INPUT}, CONV = {CONV}, RELU = {RELU}, SUM = {SUM} }};",
+        f"enum {{ INPUT = {INPUT}, CONV = {CONV}, RELU = {RELU}, SUM = {SUM}, LOAD = {LOAD}, STORE = {STORE} }};",
         f"enum {{ ANGLES = {len(ANGLE_FAST)}, CURVES = {len(CURVE_FAST)} }};",
         f"constexpr double LEAST_STD = {LEAST_STD};",
         "struct Number { float scale, other; double bias; };",
@@ -138,6 +143,10 @@ def _cases(program: Program) -> tuple[list[str], list[int]]:
             call = f"activate<{source}, {target}>(tile, at, op)"
         elif kind == SUM:
             call = f"sum<{source}, {third}, {target}>(tile, factor, other)"
+        elif kind == LOAD:
+            call = f"fetch<{target}>(tile, at, tile_d, tile_t)"
+        elif kind == STORE:
+            call = f"put_away<{source}>(tile, at, away_d, away_t)"
         else:
             call = f"tap<{source}, {third}>(tile, at, sums[{third}])"
         calls.append(call)

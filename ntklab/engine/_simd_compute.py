@@ -8,9 +8,10 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from ntklab.engine._head import head
+from ntklab.engine._simd_build import programs
 from ntklab.engine._simd_images import follow
 from ntklab.engine._simd_numbers import aligned, all_bits, factors, neighbours, weights
-from ntklab.engine._simd_program import Program, programs
+from ntklab.engine._simd_program import Program
 from ntklab.engine._simd_relu import table
 from ntklab.engine._simd_strips import Parallel, compute_dense
 from ntklab.engine._simd_walk import walk, workspace

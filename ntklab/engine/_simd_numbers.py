@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from ntklab.engine._simd_program import CONV, INPUT, RELU, SUM, Program
+from ntklab.engine._simd_program import CONV, INPUT, LOAD, RELU, STORE, SUM, Program
 from ntklab.kernel import Plan
 
 LEAST_STD = 1e-18
@@ -80,7 +80,9 @@ def all_bits(where: np.ndarray) -> np.ndarray:
     return np.where(where, np.uint32(0xFFFFFFFF), np.uint32(0)).view(np.float32)
 
 
-def factors(program: Program, plan: Plan, learned: dict) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def factors(
+    program: Program, plan: Plan, learned: dict, begin: float = 1.0
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the numbers of each instruction, and the unit of each tap.
 
     Values are stored in units, so that each layer's factor ``W_std**2 / (rows * columns)`` becomes a power of two
@@ -91,16 +93,19 @@ def factors(program: Program, plan: Plan, learned: dict) -> tuple[np.ndarray, np
     factors : float32 (instructions, 2)
     bias : float64 (instructions,)
     units : float64 (taps,)
-        Of the mean over positions, where each counts by its share (``End``).
+        Of the mean over positions, where each counts by its share (``End``); of what is stored, where there is no tap.
+        ``begin`` is that of what is loaded.
     """
     unit = np.ones(program.buffers)
     scale = np.zeros((len(program.ops), 2))
     bias = np.zeros(len(program.ops))
-    taps = np.zeros(len(program.taps))
+    taps = np.zeros(max(1, len(program.taps)))
     for n, (row, i) in enumerate(zip(program.instructions, program.ops, strict=True)):
         kind, source, target, third = (int(field) for field in row[:4])
         if kind == INPUT:
             unit[target] = 1.0 / third
+        elif kind == LOAD:
+            unit[target] = begin
         elif kind == CONV:
             numbers = learned[plan.ops[i].hyper]
             gain = float(numbers["W_std"]) / (row[3] * row[4])
@@ -115,6 +120,8 @@ def factors(program: Program, plan: Plan, learned: dict) -> tuple[np.ndarray, np
         elif kind == SUM:
             scale[n] = 1.0, unit[third] / unit[source]
             unit[target] = unit[source]
+        elif kind == STORE:
+            taps[0] = unit[source]
         else:
             end = program.ends[third]
             taps[third] = unit[source] * end.scale * end.spread

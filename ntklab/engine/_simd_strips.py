@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
+from ntklab.engine._simd_build import programs
 from ntklab.engine._simd_dense import ROWS, floats, tiles
 from ntklab.engine._simd_numbers import LEAST_STD, aligned
-from ntklab.engine._simd_program import CONV, INPUT, RELU, SUM, TAP, Program, programs
+from ntklab.engine._simd_program import CONV, INPUT, RELU, SUM, TAP, Program
 from ntklab.engine._simd_relu import table
 from ntklab.kernel import Plan
 

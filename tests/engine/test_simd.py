@@ -9,8 +9,8 @@ import pytest
 
 import ntklab
 from ntklab.engine._simd import Simd
+from ntklab.engine._simd_build import programs
 from ntklab.engine._simd_numbers import neighbours
-from ntklab.engine._simd_program import programs
 from ntklab.kernel import lower
 from ntklab.spec import AvgPool, Conv, Dense, Flatten, GlobalAvgPool, Parallel, Relu, Residual, Serial, zoo
 from ntklab.testing import Case, assert_close, made_up_inputs

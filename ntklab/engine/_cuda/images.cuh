@@ -48,6 +48,10 @@ DEVICE void follow(
         }
         to[p] = sum;
       }
+    } else if (op[0] == LOAD) {
+      EACH_POSITION to[p] = x[p];  // variances, as the pooling leaves them
+    } else if (op[0] == STORE) {
+      EACH_POSITION put(planes, op[9], p, from[p]);
     } else if (op[0] == CONV) {
       EACH_POSITION across[p] = window(from, p, p % WIDTH, WIDTH, 1, op[4]);
       if (BORDERS) {  // the tile is scaled before its windows are summed

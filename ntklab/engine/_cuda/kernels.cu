@@ -3,7 +3,8 @@
 // Which tiles a warp adds up: those of one displacement of rows and a pair, or that of no displacement of a pair.
 DEVICE void walk(
     int block, int warp, const float* planes_x, const float* borders_x, const float* planes_y, const float* borders_y,
-    const Number* numbers, const int* left, const int* right, double* partial) {
+    const Number* numbers, const int* left, const int* right, const float* tiles_d, const float* tiles_t,
+    double* partial, float* stored_d, float* stored_t) {
   const int pair = DISPLACED ? block / MOVES_DOWN : block * WARPS + warp;
   const int down = DISPLACED ? block % MOVES_DOWN : 0;
   const float *x = planes_x + (long long)left[pair] * PLANES * PLANE;
@@ -15,6 +16,9 @@ DEVICE void walk(
     const int right = DISPLACED ? k * WARPS + warp : 0;
     if (DISPLACED && MOVES_RIGHT % WARPS && right >= MOVES_RIGHT) break;
     const Place at = place(x, y, border_x, border_y, down, right);
+    const long long here = (((long long)pair * MOVES_DOWN + down) * MOVES_RIGHT + right) * AREA;
+    [[maybe_unused]] const float *tile_d = tiles_d + here, *tile_t = tiles_t + here;
+    [[maybe_unused]] float *away_d = stored_d + here, *away_t = stored_t + here;
     Tile tile;
     LOOPED for (int n = 0; n < COUNT; n++) {
       const int* op = PROGRAM[n];
@@ -61,8 +65,10 @@ extern "C" __global__ void images(
 extern "C" __global__ void __launch_bounds__(32 * WARPS, BLOCKS) pairs(
     const float* __restrict__ planes_x, const float* __restrict__ borders_x, const float* __restrict__ planes_y,
     const float* __restrict__ borders_y, const Number* __restrict__ numbers, const int* __restrict__ left,
-    const int* __restrict__ right, double* __restrict__ partial) {
-  walk(blockIdx.x, threadIdx.x / 32, planes_x, borders_x, planes_y, borders_y, numbers, left, right, partial);
+    const int* __restrict__ right, const float* __restrict__ tiles_d, const float* __restrict__ tiles_t,
+    double* __restrict__ partial, float* __restrict__ stored_d, float* __restrict__ stored_t) {
+  walk(blockIdx.x, threadIdx.x / 32, planes_x, borders_x, planes_y, borders_y, numbers, left, right, tiles_d, tiles_t,
+       partial, stored_d, stored_t);
 }
 
 extern "C" __global__ void finish(
@@ -85,7 +91,7 @@ extern "C" void images(int grid, int, void** arguments) {
 extern "C" void pairs(int grid, int block, void** arguments) {
   for (int n = 0; n < grid * (block / 32); n++) {
     walk(n / (block / 32), n % (block / 32), IN(float, 0), IN(float, 1), IN(float, 2), IN(float, 3), IN(Number, 4),
-         IN(int, 5), IN(int, 6), OUT(double, 7));
+         IN(int, 5), IN(int, 6), IN(float, 7), IN(float, 8), OUT(double, 9), OUT(float, 10), OUT(float, 11));
   }
 }
 

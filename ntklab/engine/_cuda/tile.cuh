@@ -237,6 +237,27 @@ DEVICE void start(Tile& tile, const Place& at, const int* op) {
   }
 }
 
+// A tile that a pooling has left in memory, and one that it will read.
+template <int TO>
+DEVICE void fetch(Tile& tile, const Place& at, const float* d, const float* t) {
+  ROW_LOOP for (int i = 0; i < HEIGHT; i++) {
+    UNROLLED for (int v = 0; v < COLUMNS; v++) {
+      tile.d[TO][i][v] = load(spot(d, at.j[v]), i * WIDTH);
+      if constexpr (TANGENT) tile.t[TO][i][v] = load(spot(t, at.j[v]), i * WIDTH);
+    }
+  }
+}
+
+template <int FROM>
+DEVICE void put_away(const Tile& tile, const Place& at, float* d, float* t) {
+  ROW_LOOP for (int i = 0; i < HEIGHT; i++) {
+    UNROLLED for (int v = 0; v < COLUMNS; v++) {
+      write(at.valid[v], d, at.j[v], i * WIDTH, tile.d[FROM][i][v]);
+      if constexpr (TANGENT) write(at.valid[v], t, at.j[v], i * WIDTH, tile.t[FROM][i][v]);
+    }
+  }
+}
+
 // A ReLU that does not follow a convolution.
 template <int FROM, int TO>
 DEVICE void activate(Tile& tile, const Place& at, const int* op) {

@@ -40,6 +40,10 @@ DEVICE double total(Long x) {
   return x;
 }
 
+DEVICE void write(Mask where, float* plane, Index column, int offset, Real x) {
+  if (where) plane[column + offset] = x;
+}
+
 typedef Spot Edge;  // the same at a border of either image
 DEVICE Edge edge(Mask first, const float* x, Index at_x, const float* y, Index at_y) {
   return first ? x + at_x : y + at_y;
@@ -103,6 +107,10 @@ DEVICE double total(Long x) {
   double sum = 0.0;
   EACH_LANE sum += x[k];
   return sum;
+}
+
+DEVICE void write(Mask where, float* plane, Index column, int offset, Real x) {
+  EACH_LANE if (where[k]) plane[column[k] + offset] = x[k];
 }
 
 struct Edge {
