@@ -12,6 +12,7 @@ issues an instruction in every cycle. Writes benchmarks/results/gpu-resources.js
 from __future__ import annotations
 
 import importlib.util
+import math
 import re
 import shutil
 import subprocess
@@ -24,6 +25,7 @@ import click
 from ntklab._core import Record
 from ntklab.engine._cuda_nvrtc import ptx
 from ntklab.engine._cuda_source import Source, sources
+from ntklab.engine._cuda_tiles import floats
 from ntklab.engine._simd_program import CONV
 from ntklab.kernel import lower
 from ntklab.report import align
@@ -37,13 +39,15 @@ NETWORKS = {
     "cntk(11, gap)": (zoo.cntk(11, "gap"), (32, 32, 3)),
     "plain_cnn(21, none)": (zoo.plain_cnn(21, "none"), (32, 32, 3)),
     "cntk_lap(11, 4)": (zoo.cntk_lap(11, 4), (32, 32, 3)),
+    "myrtle(5)": (zoo.myrtle(5), (32, 32, 3)),
+    "myrtle(10)": (zoo.myrtle(10), (32, 32, 3)),
     "residual": (
         Serial(CONVOLUTION, Residual(Relu(), CONVOLUTION), Relu(), GlobalAvgPool()),
         (32, 32, 3),
     ),
     "plain_cnn(21, gap) on 64x64": (zoo.plain_cnn(21, "gap"), (64, 64, 3)),
 }
-H100 = {"multiprocessors": 132, "schedulers": 4, "clock": 1.755e9}
+H100 = {"multiprocessors": 132, "schedulers": 4, "clock": 1.755e9, "bytes_per_second": 3.35e12}
 """NVIDIA's figures for the SXM form; one instruction of a warp per scheduler and cycle."""
 
 
@@ -102,21 +106,36 @@ def counted(source: Source, code: str) -> dict[str, Any]:
     }
 
 
+def stored(source: Source) -> dict[str, Any]:
+    """Return what a pair's tiles cost that a pooling reads: they are written, and read again."""
+    if source.program.window is None:
+        return {}
+    moved = 2 * 4 * floats([source.program])
+    return {"bytes_per_entry": moved, "memory_limit_ms_per_entry": 1e3 * moved / H100["bytes_per_second"]}
+
+
 @click.command()
 @click.option("--capability", default="9.0", show_default=True, help="Compute capability of the GPU; 9.0 is an H100.")
 @click.option("--out", default=RESULT, type=click.Path(path_type=Path))
 def main(capability: str, out: Path) -> None:
     """Compile, count, print and store."""
     found: dict[str, Any] = {}
-    rows = [("network", "registers", "spilled bytes", "instructions per row and layer", "limit, ms per entry")]
-    for name, (network, shape) in NETWORKS.items():
-        ((source,),) = sources(lower(network, shape))
-        resources, code = assembled(source, capability)
-        found[name] = {"kernels": resources, **counted(source, code)}
-        pairs, own = resources["pairs"], found[name]
-        spilled = pairs["spill_stores"] + pairs["spill_loads"]
-        counts = [f"{own[key]:.3g}" if key in own else "-" for key in ("per_row_and_layer", "limit_ms_per_entry")]
-        rows.append((name, str(pairs["registers"]), str(spilled), *counts))
+    rows = [
+        ("network", "registers", "spilled bytes", "instructions per row and layer", "limit, ms per entry", "of memory")
+    ]
+    for network_name, (network, shape) in NETWORKS.items():
+        (chain,) = sources(lower(network, shape))
+        for source in chain:
+            size = "x".join(map(str, source.program.size))
+            name = network_name if len(chain) == 1 else f"{network_name}, {size}"
+            resources, code = assembled(source, capability)
+            found[name] = {"network": network_name, "kernels": resources, **counted(source, code), **stored(source)}
+            pairs, own = resources["pairs"], found[name]
+            spilled = pairs["spill_stores"] + pairs["spill_loads"]
+            keys = ("per_row_and_layer", "limit_ms_per_entry", "memory_limit_ms_per_entry")
+            rows.append(
+                (name, str(pairs["registers"]), str(spilled), *(f"{own.get(key, math.nan):.3g}" for key in keys))
+            )
     version = subprocess.run([tool("ptxas"), "--version"], capture_output=True, text=True, check=True).stdout
     settings = {"capability": capability, "ptxas": version.splitlines()[-1], "gpu": H100}
     Record.make("gpu-resources", settings, {"networks": found}).save(out)

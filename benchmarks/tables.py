@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import better_kernels
 import finite_width
 import layers
 import numpy as np
@@ -276,6 +277,7 @@ PAGES = {
     "docs/engines.md": engines,
     "docs/layers.md": lambda results: layers.table(),
     "docs/guides/any-model.md": empirical,
+    "docs/guides/better-kernels.md": better_kernels.tables,
     "docs/guides/cifar10.md": learning_curve,
     "docs/guides/finite-width.md": finite_width.tables,
     "docs/guides/quickstart.md": newcomer,

@@ -126,7 +126,7 @@ def _lap(settings: dict[str, Any], results: dict[str, Any]) -> str:
         f"{settings['n_test']:,} test images, {settings['patches']} patches of width {settings['size']}, "
         f"engine {engines}; {settings['data']}"
     )
-    theirs = "published: {accuracy:.0f} % ({name}; {source})".format(**results["published"])
+    theirs = "published: {accuracy:.0f} % ({name}; {source})".format(**results["paper"])
     return f"{head}\n\n{align(rows)}\n\n{theirs}"
 
 

@@ -125,4 +125,4 @@ def lap(
         "seed": seed,
         "engines": engines,
     }
-    return Record.make("lap", settings, {"rows": rows, "published": LAP._asdict()})
+    return Record.make("lap", settings, {"rows": rows, "paper": LAP._asdict()})

@@ -41,7 +41,7 @@ from ntklab.spec import (
     Sigmoid_like,
     SumPool,
 )
-from tests.oracles.neural_tangents_oracle import OPTIONS, _to_stax, load
+from tests.oracles.neural_tangents_oracle import _to_stax, careful, load
 
 LENGTHS = (2, 4, 5, 4)
 DRAW = np.random.default_rng(0)
@@ -181,7 +181,7 @@ def theirs(networks, x1, x2):
         made = {name: _to_stax(stax, Serial(*layers))[2] for name, layers in networks.items()}
         get = ("nngp", "ntk")
         every = jax.jit(
-            lambda a, b: {name: f(a, b, get, mask_constant=9.0) for name, f in made.items()}, compiler_options=OPTIONS
+            lambda a, b: {name: f(a, b, get, mask_constant=9.0) for name, f in made.items()}, compiler_options=careful()
         )
         return every(jnp.asarray(x1), jnp.asarray(x2))
 

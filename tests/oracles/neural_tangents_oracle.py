@@ -19,8 +19,14 @@ import pytest
 
 from ntklab.spec import Activation
 
-OPTIONS = {} if jax.__version_info__ >= (0, 12) else {"xla_backend_optimization_level": 1}
-"""Before JAX 0.12 its convolutions of one channel in float64 read in front of their array on CPUs with AVX-512."""
+
+def careful() -> dict[str, int]:
+    """Return what XLA is asked for: before JAX 0.12 its code reads in front of arrays on CPUs with AVX-512.
+
+    It is that for convolutions of one channel in float64, and ends the process now and then.
+    """
+    older = jax.__version_info__ < (0, 12) and jax.default_backend() == "cpu"
+    return {"xla_backend_optimization_level": 1} if older else {}
 
 
 @functools.cache
@@ -75,8 +81,8 @@ def compiled(network, get):
     """Return its kernel function of ``(x1, x2)``, jitted; ``x2=None`` for the symmetric case."""
     stax, _ = load()
     kernel_fn = _to_stax(stax, network)[2]
-    two = jax.jit(lambda a, b: kernel_fn(a, b, get=get), compiler_options=OPTIONS)
-    one = jax.jit(lambda a: kernel_fn(a, None, get=get), compiler_options=OPTIONS)
+    two = jax.jit(lambda a, b: kernel_fn(a, b, get=get), compiler_options=careful())
+    one = jax.jit(lambda a: kernel_fn(a, None, get=get), compiler_options=careful())
     return lambda x1, x2=None: one(x1) if x2 is None else two(x1, x2)
 
 
@@ -89,7 +95,7 @@ def kernels_of_many(networks, x1, x2):
         patterns = {name: _pattern(network, len(x1), len(x2)) for name, network in networks.items()}
         every = jax.jit(
             lambda a, b: {name: f(a, b, get=("nngp", "ntk"), **patterns[name]) for name, f in made.items()},
-            compiler_options=OPTIONS,
+            compiler_options=careful(),
         )
         found = every(jax.numpy.asarray(x1), jax.numpy.asarray(x2))
     return {name: tuple(map(np.asarray, pair)) for name, pair in found.items()}
