@@ -45,7 +45,7 @@ def as_kernels(values: dict[tuple[str, str], Any]) -> Any:
 
 def compute_tile(kfn: KernelFn, x1: Inputs, x2: Inputs, grid: TileGrid, at: Tile) -> list[np.ndarray]:
     """Return one tile of every matrix of ``matrices(kfn)``."""
-    return _on_host(_started(kfn, x1, x2, grid, at), at)
+    return finish_tile(start_tile(kfn, x1, x2, grid, at), at)
 
 
 def compute_whole(
@@ -69,37 +69,43 @@ def _all_tiles(
     kfn: KernelFn, x1: np.ndarray, x2: np.ndarray, grid: TileGrid
 ) -> Iterator[tuple[Tile, list[np.ndarray]]]:
     """Yield all tiles in order, computed by all devices in turns: none of them waits while a tile is copied."""
-    devices = _devices()
-    ahead = len(devices) * (1 if devices[0].platform == "cpu" else 2)
+    turns, ahead = devices_in_turns()
     running: deque[tuple[Tile, list[Any]]] = deque()
-    for at, device in zip(grid, itertools.cycle(devices), strict=False):
-        # one device is left to JAX, as naming it would compile anew what was compiled without its name
-        with jax.default_device(device) if len(devices) > 1 else contextlib.nullcontext():
-            running.append((at, _started(kfn, x1, x2, grid, at)))
+    for at, device in zip(grid, turns, strict=False):
+        running.append((at, start_tile(kfn, x1, x2, grid, at, device)))
         if len(running) == ahead:
             done, arrays = running.popleft()
-            yield done, _on_host(arrays, done)
+            yield done, finish_tile(arrays, done)
     for done, arrays in running:
-        yield done, _on_host(arrays, done)
+        yield done, finish_tile(arrays, done)
 
 
-def _devices() -> list[Any]:
-    """Return this process's devices, or the one that the user has set as JAX's default."""
+def devices_in_turns() -> tuple[Iterator[Any], int]:
+    """Return this process's devices again and again, and how many tiles to begin before the first is waited for.
+
+    That is one for each device, two where copies take time. A single device is left to JAX (None), as naming it would
+    compile anew what was compiled without its name; so is the one that the user has set as JAX's default.
+    """
     chosen = getattr(jax.config, "jax_default_device", None)
     if isinstance(chosen, str):  # a platform stands for its first device
-        return jax.local_devices(backend=chosen)[:1]
-    return jax.local_devices() if chosen is None else [chosen]
+        chosen = jax.local_devices(backend=chosen)[0]
+    devices = jax.local_devices() if chosen is None else [chosen]
+    ahead = len(devices) * (1 if devices[0].platform == "cpu" else 2)
+    return itertools.cycle(devices if len(devices) > 1 else [None]), ahead
 
 
-def _started(kfn: KernelFn, x1: Inputs, x2: Inputs, grid: TileGrid, at: Tile) -> list[Any]:
+def start_tile(kfn: KernelFn, x1: Inputs, x2: Inputs, grid: TileGrid, at: Tile, device: Any | None = None) -> list[Any]:
     """Return a tile's arrays, which JAX may still be computing."""
     rows = _side(x1, at.top, grid.tile)
-    kernels = kfn(rows, None if grid.symmetric and at.on_diagonal else _side(x2, at.left, grid.tile))
+    columns = None if grid.symmetric and at.on_diagonal else _side(x2, at.left, grid.tile)
+    with contextlib.nullcontext() if device is None else jax.default_device(device):
+        kernels = kfn(rows, columns)
     kernels = {"": kernels} if isinstance(kernels, Kernel) else kernels
     return [kernels[name].values[word] for name, word in matrices(kfn)]
 
 
-def _on_host(arrays: list[Any], at: Tile) -> list[np.ndarray]:
+def finish_tile(arrays: list[Any], at: Tile) -> list[np.ndarray]:
+    """Wait for a tile's arrays, and return them without what lies beyond the matrix."""
     return [np.asarray(a)[: at.bottom - at.top, : at.right - at.left] for a in arrays]
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections import deque
+from typing import Any
 
 import numpy as np
 
 from ntklab._core import progress_bar
 from ntklab.engine import KernelFn, from_recipe
 from ntklab.gram._claims import PATIENCE, Claims
-from ntklab.gram._compute import Inputs, compute_tile
+from ntklab.gram._compute import Inputs, devices_in_turns, finish_tile, start_tile
 from ntklab.gram._manifest import computed_by, require_same
 from ntklab.gram._store import Pending, Store
 from ntklab.gram._tiles import Tile
@@ -31,35 +33,44 @@ def fill(
 ) -> int:
     """Return when every tile is committed, by this process or another; the number that this one computed.
 
-    A tile is on its way to disk while the next one is computed: whatever ends this early loses these two at most.
+    A tile is on its way to disk while the next one is computed, and every device has a tile, a GPU two: whatever ends
+    this early loses these at most. On one CPU they are two.
     ``inputs`` spares reading those of the store, where the caller has them in memory.
     """
     store.sweep()
     rows, x2 = store.inputs() if inputs is None else inputs
     x1 = _Latest(rows)
     claims, todo, computed = Claims(store), _Todo(store, progress), 0
+    turns, ahead = devices_in_turns()
+    running: deque[tuple[Tile, float, list[Any]]] = deque()
     in_flight: list[Pending] = []
     tile = np.empty((len(store.matrices), store.grid.tile, store.grid.tile), store.dtype)
     with todo.bar:
         try:
             while todo.missing:
                 at = claims.take(todo.missing)
-                if at is None:
+                if at is not None and store.has(at):
+                    claims.release(at)
+                    todo.committed(at)
+                    continue
+                if at is not None:
+                    started = time.monotonic()
+                    running.append((at, started, start_tile(kfn, x1, x2, store.grid, at, next(turns))))
+                    if len(running) < ahead:
+                        continue
+                if running:
+                    done, started, arrays = running.popleft()
+                    blocks = finish_tile(arrays, done)
+                    claims.patience = max(PATIENCE, _PATIENCE_IN_TILES * (time.monotonic() - started))
+                    _settle(in_flight, claims, todo)
+                    in_flight.append(store.write(done, blocks, tile))
+                    del arrays, blocks  # while the next tile is computed, one copy is enough
+                    computed += 1
+                    todo.list_again(_SECONDS_BETWEEN_LISTINGS)
+                else:
                     if not _settle(in_flight, claims, todo):
                         time.sleep(_PAUSE)  # others are computing what is left
                     todo.list_again()
-                elif store.has(at):
-                    claims.release(at)
-                    todo.committed(at)
-                else:
-                    started = time.monotonic()
-                    blocks = compute_tile(kfn, x1, x2, store.grid, at)
-                    claims.patience = max(PATIENCE, _PATIENCE_IN_TILES * (time.monotonic() - started))
-                    _settle(in_flight, claims, todo)
-                    in_flight.append(store.write(at, blocks, tile))
-                    del blocks  # while the next tile is computed, one copy is enough
-                    computed += 1
-                    todo.list_again(_SECONDS_BETWEEN_LISTINGS)
         finally:
             try:
                 _settle(in_flight, claims, todo)

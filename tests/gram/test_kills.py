@@ -23,14 +23,14 @@ from ntklab.spec import zoo
 
 store, n, pause = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
 log = os.open(store + ".log", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-compute_tile = _fill.compute_tile
+start_tile = _fill.start_tile
 
-def logged(kfn, x1, x2, grid, at):
+def logged(kfn, x1, x2, grid, at, device):
     os.write(log, f"{os.getpid()} {at.top}-{at.left}\\n".encode())
     time.sleep(pause)
-    return compute_tile(kfn, x1, x2, grid, at)
+    return start_tile(kfn, x1, x2, grid, at, device)
 
-_fill.compute_tile = logged
+_fill.start_tile = logged
 kfn = ntklab.compile(zoo.fc(2), input_shape=(3,))
 x = np.random.default_rng(0).normal(size=(n, 3))
 print("ready", flush=True)
