@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Int
 
 from ntklab.engine._cuda_launch import Launch
 from ntklab.engine._cuda_source import Source
-from ntklab.engine._cuda_tiles import distances, floats, pooled, variances, within
+from ntklab.engine._cuda_tiles import distances, floats, share, summed, variances, within
 from ntklab.engine._simd_program import STORE
 
 WORDS = 2
@@ -36,7 +36,7 @@ class Step(NamedTuple):
 class Images(NamedTuple):
     """What each image contributes alone to one step: planes, border planes, and the taps' sums of variances.
 
-    ``within`` is half the mean distance within the windows of the pooling behind; of no size at the end of a chain.
+    ``within`` is half the sum of distances within windows of the pooling behind; of no size at the end of a chain.
     """
 
     planes: Float[Array, "n planes"]
@@ -79,10 +79,10 @@ def _chain(steps: list[Step], x: Float[Array, "n *shape"]) -> list[Images]:
     for step, after in pairwise(steps):
         before, behind = step.source.program, after.source.program
         own = _alone(step, x)
-        d, t = (pooled(a, before, behind) for a in _walk(step, own, own, each, each, tiles)[1:])
+        d, t = (summed(a, before, behind) for a in _walk(step, own, own, each, each, tiles)[1:])
         lost = within(d)
         found.append(own._replace(within=lost))
-        tiles = distances(d, behind, lost, lost), t
+        tiles = distances(d, before, behind, lost, lost), t * share(before)
         x = variances(_stored(step.source, own.planes), before, lost)
     return [*found, _alone(steps[-1], x)]
 
@@ -116,8 +116,8 @@ def pairs(
     tiles: Tiles | None = None
     for (step, after), x, y in zip(pairwise(steps), first, second, strict=False):  # all but the last
         before, behind = step.source.program, after.source.program
-        d, t = (pooled(a, before, behind) for a in _walk(step, x, y, left, right, tiles)[1:])
-        tiles = distances(d, behind, x.within[left], y.within[right]), t
+        d, t = (summed(a, before, behind) for a in _walk(step, x, y, left, right, tiles)[1:])
+        tiles = distances(d, before, behind, x.within[left], y.within[right]), t * share(before)
     step, x, y = steps[-1], first[-1], second[-1]
     inputs = [_walk(step, x, y, left, right, tiles)[0], x.sums, y.sums, step.units, left, right]
     means = jax.ShapeDtypeStruct((left.shape[0], len(step.source.program.taps), 2), jnp.float32)

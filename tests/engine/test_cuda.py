@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import ntklab
-from ntklab.engine import _cuda_launch, _select
+from ntklab.engine import _cuda_launch, _cuda_steps, _select
 from ntklab.engine._cuda_compute import _place_in_triangle, _triangle, compute
 from ntklab.engine._cuda_engine import Cuda
 from ntklab.engine._cuda_launch import TARGET, OnGpu
@@ -108,6 +108,20 @@ def test_poolings_inside_agree_with_the_reference_in_double_precision(network, s
     theirs = values(ntklab.compile(network, shape, engine="reference", dtype="float64")(x))
     for name, expected in theirs.items():
         assert_close(ours[name], expected, TOLERANCE, scale=scale(expected), what=name)
+
+
+def test_blocks_of_images_and_pairs_with_poolings_inside_do_not_depend_on_each_other(monkeypatch):
+    monkeypatch.setattr(_cuda_steps, "_FLOATS", 1)  # 64 at once, the fewest
+    network, shape = Serial(*relu_conv, side_by_side, *relu_conv, GlobalAvgPool()), (2, 4, 1)
+    kfn = ntklab.compile(network, shape, engine="cuda")
+    x = made_up_inputs(70, shape)
+    whole = values(kfn(x))
+    for name, part in values(kfn(x[60:])).items():
+        np.testing.assert_array_equal(part, whole[name][60:, 60:])
+    for name, part in values(kfn(x[:2], x[2:])).items():
+        np.testing.assert_array_equal(part, whole[name][:2, 2:])
+    alone = ntklab.compile(network, shape, engine="cuda", get=("nngp",))
+    np.testing.assert_allclose(alone(x[:5]).nngp, whole["nngp"][:5, :5], rtol=1e-6)
 
 
 def test_a_branch_around_a_pooling_is_declined():
