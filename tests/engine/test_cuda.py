@@ -11,7 +11,7 @@ from ntklab.engine._cuda_compute import _place_in_triangle, _triangle, compute
 from ntklab.engine._cuda_engine import Cuda
 from ntklab.engine._cuda_launch import TARGET, OnGpu
 from ntklab.engine._cuda_source import sources
-from ntklab.kernel import lower
+from ntklab.kernel import learned_numbers, lower
 from ntklab.spec import AvgPool, Conv, Dense, Flatten, GlobalAvgPool, Relu, Residual, Serial, zoo
 from ntklab.testing import Case, assert_close, made_up_inputs
 from tests.engine.cuda_on_host import ENGINES
@@ -204,6 +204,21 @@ def test_what_is_lowered_for_a_gpu_is_three_kernels_of_one_source(small, monkeyp
         assert 'kernel_data = "the text"' in call
     assert len(calls) == 3
     assert set(asked) == {(sources(plan)[0][0].text, "9.0")}
+
+
+def test_what_is_lowered_for_a_pooling_inside_are_the_kernels_of_two_sources(monkeypatch):
+    asked = []
+    monkeypatch.setattr(_cuda_launch, "ptx", lambda text, capability: asked.append(text) or f"text {len(set(asked))}")
+    plan = lower(Serial(*relu_conv, side_by_side, *relu_conv, GlobalAvgPool()), (4, 6, 1))
+    learned = learned_numbers(plan, np.dtype("float32"))
+    x = jnp.zeros((3, 4, 6, 1), jnp.float32)
+    traced = jax.jit(lambda x: compute(OnGpu("9.0"), plan, False, x, None, learned)).trace(x)
+    calls = [line for line in traced.lower(lowering_platforms=("cuda",)).as_text().splitlines() if TARGET in line]
+    names = [name for line in calls for name in ("images", "pairs", "finish") if f'name = "{name}"' in line]
+    # images alone, with themselves up to the pooling, and behind it; then pairs up to it, behind it, and sums
+    assert sorted(names) == ["finish", "images", "images", "pairs", "pairs", "pairs"]
+    assert set(asked) == {source.text for (chain,) in [sources(plan)] for source in chain}
+    assert len(set(asked)) == 2
 
 
 class Device:
