@@ -150,7 +150,9 @@ def _network(text: str) -> Layer:
         call = ast.parse(text, mode="eval").body
         assert isinstance(call, ast.Call)
         assert isinstance(call.func, ast.Name)
-        build = {maker.__name__: maker for maker in (zoo.cntk, zoo.fc, zoo.myrtle, zoo.plain_cnn)}[call.func.id]
+        build = {maker.__name__: maker for maker in (zoo.cntk, zoo.cntk_lap, zoo.fc, zoo.myrtle, zoo.plain_cnn)}[
+            call.func.id
+        ]
         arguments = [ast.literal_eval(argument) for argument in call.args]
         return build(*arguments, **{word.arg: ast.literal_eval(word.value) for word in call.keywords if word.arg})
     except (SyntaxError, AssertionError, KeyError, ValueError, TypeError) as error:

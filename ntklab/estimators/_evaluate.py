@@ -20,13 +20,14 @@ NAMED: dict[str, Callable[[Any], Layer]] = {
     "fc": lambda depth: zoo.fc(depth, b_std=0.5),  # without a bias, rows that are multiples of each other are alike
     "cntk-v": lambda depth: zoo.cntk(depth, "none"),
     "cntk-gap": lambda depth: zoo.cntk(depth, "gap"),
+    "cntk-lap": lambda depth: zoo.cntk_lap(depth, 4),
     "plain-cnn-v": lambda depth: zoo.plain_cnn(depth, "none"),
     "plain-cnn-gap": lambda depth: zoo.plain_cnn(depth, "gap"),
     "myrtle": zoo.myrtle,
     "rntk": zoo.rntk,
     "transformer": zoo.transformer,
 }
-"""Networks of :mod:`ntklab.spec.zoo` with one number, their depth; none but ``fc`` has a bias."""
+"""Networks of :mod:`ntklab.spec.zoo` with one number, their depth; none but ``fc`` has a bias, and the reach is 4."""
 
 _FREE_STEPS = 1e9
 """Counted steps that take less time than compiling a network for one more shape."""

@@ -88,8 +88,8 @@ class NTKRegressor(KernelRegressor):
     ----------
     network : Layer or str
         A network of :mod:`ntklab.spec`, or one of the zoo by name: ``"fc"`` (here with ``b_std=0.5``, without which one
-        feature is not enough), ``"cntk-v"``, ``"cntk-gap"``, ``"plain-cnn-v"``, ``"plain-cnn-gap"``, ``"myrtle"``,
-        ``"rntk"``, ``"transformer"``.
+        feature is not enough), ``"cntk-v"``, ``"cntk-gap"``, ``"cntk-lap"`` (reach 4), ``"plain-cnn-v"``,
+        ``"plain-cnn-gap"``, ``"myrtle"``, ``"rntk"``, ``"transformer"``.
     depth : int
         Of a network that is given by name, to search over; ignored otherwise.
     ridge : Ridge, None, or {"loo", "gcv", "likelihood"}
