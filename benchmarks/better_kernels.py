@@ -6,9 +6,9 @@ python benchmarks/tables.py
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from ntklab._core import Record
+from ntklab.report._names import by_reach, of_regression
 
 
 def tables(results: Path) -> str:
@@ -31,10 +31,8 @@ def _lap(record: Record) -> list[str]:
         f"| kernel | pixels | mirror images | ridge | {' | '.join(f'reach {reach}' for reach in reaches)} |",
         "|---|---|---|---|" + "---|" * len(reaches),
     ]
-    rows: dict[tuple[str, ...], list[str]] = {}
-    for row in record.results["rows"]:
-        rows.setdefault(_key(row), []).append(f"{row['accuracy']:.1f}")
-    return lines + [f"| {' | '.join((*key, *cells))} |" for key, cells in sorted(rows.items(), key=_patches_last)]
+    rows = by_reach(record.results["rows"])
+    return lines + [f"| {' | '.join((*cells, *(f'{value:.1f}' for value in found)))} |" for cells, found in rows]
 
 
 def _myrtle(record: Record) -> list[str]:
@@ -45,7 +43,9 @@ def _myrtle(record: Record) -> list[str]:
         "| kernel | pixels | mirror images | ridge | accuracy |",
         "|---|---|---|---|---|",
     ]
-    return lines + [f"| {' | '.join((*_key(row), format(row['accuracy'], '.1f')))} |" for row in record.results["rows"]]
+    return lines + [
+        f"| {' | '.join((*of_regression(row), format(row['accuracy'], '.1f')))} |" for row in record.results["rows"]
+    ]
 
 
 def _images(record: Record) -> str:
@@ -55,12 +55,3 @@ def _images(record: Record) -> str:
         f"{s['n_train']} training and {s['n_test']} test images ({s['data']}), one standard error about {error:.1f} %, "
         "less between rows, which share images"
     )
-
-
-def _key(row: dict[str, Any]) -> tuple[str, ...]:
-    mirrored = "yes" if row["mirror_images"] else "no"
-    return row["kind"].upper(), row["pixels"], mirrored, "none" if row["chosen"] == "none" else "leave-one-out"
-
-
-def _patches_last(item: tuple[tuple[str, ...], list[str]]) -> bool:
-    return item[0][1] == "patches"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,27 @@ from ntklab import studies
 from ntklab.cli._output import cifar_option, engine_option, numbers, output_options, show, store_option
 
 _STORE = store_option("the matrices")
+
+
+def _mirrored_options(n_test: int, seed_of: str) -> Callable[[Any], Any]:
+    """Return what gives a command the options of a draw with mirror images, and of output."""
+
+    def give(command: Any) -> Any:
+        for option in (
+            output_options,
+            _STORE,
+            engine_option,
+            click.option("--seed", default=0, show_default=True, help=seed_of),
+            click.option("--test", default=n_test, show_default=True, help="Test images, from the first."),
+            click.option("--train", default=100, show_default=True, help="Training images, drawn class-balanced."),
+            click.option(
+                "--flips/--no-flips", default=True, show_default=True, help="Kernels with mirror images, too."
+            ),
+        ):
+            command = option(command)
+        return command
+
+    return give
 
 
 @click.command("cifar10-table")
@@ -60,13 +82,7 @@ def cifar10_table(
 @click.option(
     "--regularisation", default=0.1, show_default=True, help="Of the whitening: share of the mean eigenvalue."
 )
-@click.option("--flips/--no-flips", default=True, show_default=True, help="Kernels with mirror images, too.")
-@click.option("--train", default=100, show_default=True, help="Training images, drawn class-balanced.")
-@click.option("--test", default=200, show_default=True, help="Test images, from the first.")
-@click.option("--seed", default=0, show_default=True, help="Of the draw.")
-@engine_option
-@_STORE
-@output_options
+@_mirrored_options(200, "Of the draw.")
 def myrtle(
     data: Path, preprocessing: str, train: int, test: int, json_: Path | None, png: Path | None, **options: Any
 ) -> None:
@@ -83,13 +99,7 @@ def myrtle(
 @click.option("--patches", default=64, show_default=True, help="Random patches, half of them mirror images.")
 @click.option("--size", default=5, show_default=True, help="Of patches.")
 @click.option("--threshold", default=0.25, show_default=True, help="What responses to patches lose.")
-@click.option("--flips/--no-flips", default=True, show_default=True, help="Kernels with mirror images, too.")
-@click.option("--train", default=100, show_default=True, help="Training images, drawn class-balanced.")
-@click.option("--test", default=500, show_default=True, help="Test images, from the first.")
-@click.option("--seed", default=0, show_default=True, help="Of the draw, and of patches.")
-@engine_option
-@_STORE
-@output_options
+@_mirrored_options(500, "Of the draw, and of patches.")
 def lap(
     data: Path,
     reaches: str,

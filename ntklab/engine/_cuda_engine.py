@@ -43,7 +43,7 @@ class Cuda(Engine):
     untried = 'no GPU was at hand yet to try it on; engine="cuda" asks for it by name'
 
     def declines(self, plan: Plan) -> str | None:
-        """Know stride-1 convolutions, ReLUs and sums up to 64 x 64 with average poolings or Flatten at the end."""
+        """Know stride-1 convolutions, ReLUs, sums and average poolings up to 64 x 64; Flatten or pooling at the end."""
         return decline(plan, stages=True) or _too_much(plan)
 
     def supports(self, plan: Plan, device: Any, dtype: np.dtype) -> Support:

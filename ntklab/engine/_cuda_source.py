@@ -35,6 +35,7 @@ class Source:
     program: Program
     warps: int
     plane: int
+    tangent: bool
 
     @property
     def displaced(self) -> bool:
@@ -120,7 +121,7 @@ def _source(program: Program, channels: int, tangent: bool) -> Source:
     folder = Path(__file__).with_name("_cuda")
     first, *others = ((folder / name).read_text(encoding="utf-8") for name in _FILES)
     text = "\n".join([*lines, first, *tables, *others])
-    return Source(text, program, warps, 2 * height * width)
+    return Source(text, program, warps, 2 * height * width, tangent)
 
 
 def _warps(moves: int) -> int:

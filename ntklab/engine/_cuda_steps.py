@@ -45,8 +45,8 @@ class Images(NamedTuple):
     within: Float[Array, "n h w"]
 
 
-Tiles = tuple[Array, Array]
-"""Distances and tangent kernels of pairs, by displacement and position."""
+Tiles = tuple[Array, ...]
+"""Distances of pairs, by displacement and position, and tangent kernels where they are wanted; none to begin with."""
 
 
 def pairs_at_once(steps: list[Step]) -> int:
@@ -75,15 +75,14 @@ def _chain(steps: list[Step], x: Float[Array, "n *shape"]) -> list[Images]:
     """Follow images, each as a pair with itself: the poolings need what is within their windows."""
     found: list[Images] = []
     each = jnp.arange(x.shape[0], dtype=jnp.int32)
-    tiles: Tiles | None = None
+    tiles: Tiles = ()
     for step, after in pairwise(steps):
-        before, behind = step.source.program, after.source.program
         own = _alone(step, x)
-        d, t = (summed(a, before, behind) for a in _walk(step, own, own, each, each, tiles)[1:])
-        lost = within(d)
-        found.append(own._replace(within=lost))
-        tiles = distances(d, before, behind, lost, lost), t * share(before)
-        x = variances(_stored(step.source, own.planes), before, lost)
+        sums = _summed(step, after, _walk(step, own, own, each, each, tiles)[1])
+        own = own._replace(within=within(sums[0]))
+        found.append(own)
+        tiles = _means(step, after, sums, own.within, own.within)
+        x = variances(_stored(step.source, own.planes), step.source.program, own.within)
     return [*found, _alone(steps[-1], x)]
 
 
@@ -113,16 +112,27 @@ def pairs(
     steps: list[Step], first: list[Images], second: list[Images], left: Int[Array, " k"], right: Int[Array, " k"]
 ) -> Float[Array, "k taps 2"]:
     """Return what the taps take of pairs of images, a multiple of ``THREADS``."""
-    tiles: Tiles | None = None
+    tiles: Tiles = ()
     for (step, after), x, y in zip(pairwise(steps), first, second, strict=False):  # all but the last
-        before, behind = step.source.program, after.source.program
-        d, t = (summed(a, before, behind) for a in _walk(step, x, y, left, right, tiles)[1:])
-        tiles = distances(d, before, behind, x.within[left], y.within[right]), t * share(before)
+        sums = _summed(step, after, _walk(step, x, y, left, right, tiles)[1])
+        tiles = _means(step, after, sums, x.within[left], y.within[right])
     step, x, y = steps[-1], first[-1], second[-1]
     inputs = [_walk(step, x, y, left, right, tiles)[0], x.sums, y.sums, step.units, left, right]
     means = jax.ShapeDtypeStruct((left.shape[0], len(step.source.program.taps), 2), jnp.float32)
     grid = left.shape[0] // THREADS
     return step.launch(step.source, "finish", inputs, [means], grid=grid, block=THREADS)[0]
+
+
+def _summed(step: Step, after: Step, stored: Tiles) -> Tiles:
+    """Return sums over the windows of the pooling between two steps."""
+    return tuple(summed(a, step.source.program, after.source.program) for a in stored)
+
+
+def _means(step: Step, after: Step, sums: Tiles, left: Float[Array, "k h w"], right: Float[Array, "k h w"]) -> Tiles:
+    """Return the tiles behind a pooling; ``left`` and ``right`` are what each image has within windows."""
+    before = step.source.program
+    d, *tangent = sums
+    return distances(d, before, after.source.program, left, right), *(t * share(before) for t in tangent)
 
 
 def _walk(
@@ -131,19 +141,19 @@ def _walk(
     y: Images,
     left: Int[Array, " k"],
     right: Int[Array, " k"],
-    tiles: Tiles | None,
-) -> list[Array]:
-    """Return partial sums of the taps, and the tiles of distances and tangent kernels that are stored."""
+    tiles: Tiles,
+) -> tuple[Array, Tiles]:
+    """Return partial sums of the taps, and the tiles that are stored."""
     source, program = step.source, step.source.program
     count = left.shape[0]
-    shape = (1,)
-    if program.window is not None:
-        shape = (count, len(program.rows), len(program.columns), *program.size)
+    made = 0 if program.window is None else 1 + source.tangent
+    shape = (count, len(program.rows), len(program.columns), *program.size)
     outputs = [
         jax.ShapeDtypeStruct((count, source.parts, max(1, len(program.taps)), 2, WORDS), jnp.uint32),
-        *[jax.ShapeDtypeStruct(shape, jnp.float32)] * 2,
+        *(jax.ShapeDtypeStruct(shape if n < made else (1,), jnp.float32) for n in range(2)),
     ]
-    nothing = jnp.zeros(1, jnp.float32)
-    inputs = [x.planes, x.borders, y.planes, y.borders, step.numbers, left, right, *(tiles or (nothing, nothing))]
+    nothing = jnp.zeros(1, jnp.float32)  # stands for tiles that nobody reads
+    inputs = [x.planes, x.borders, y.planes, y.borders, step.numbers, left, right, *(*tiles, nothing, nothing)[:2]]
     grid = count * source.blocks if source.displaced else count // source.warps
-    return step.launch(source, "pairs", inputs, outputs, grid=grid, block=32 * source.warps)
+    partial, *stored = step.launch(source, "pairs", inputs, outputs, grid=grid, block=32 * source.warps)
+    return partial, tuple(stored[:made])

@@ -98,7 +98,7 @@ class _Run:
         self.moves = np.array(program.rows, np.int64), np.array(program.columns, np.int64)
         self.neighbours = neighbours(program, self.padded)
         self.weights = weights(program, self.padded)
-        self.shares = [np.outer(*end.shares()) for end in program.ends]
+        self.shares = np.array([np.outer(*end.shares()) for end in program.ends])
         self.spreads = [end.spread for end in program.ends]
         self.valid = all_bits(np.arange(self.padded) < width)
         floats = (program.planes + program.border_planes) * height * self.y_row
@@ -137,7 +137,7 @@ class _Run:
         def task(part: tuple[int, int]) -> None:
             follow(
                 program.instructions, self.factors, self.bias, program.size, program.buffers, program.circular,
-                program.border_planes > 0, copies, images, *part, np.array(self.shares), planes, border_planes, sums,
+                program.border_planes > 0, copies, images, *part, self.shares, planes, border_planes, sums,
             )  # fmt: skip
 
         self.parallel(task, ((k, min(k + 8, len(x))) for k in range(0, len(x), 8)))

@@ -42,6 +42,6 @@ def _figures() -> Any:
     try:
         return importlib.import_module("ntklab.report._figures")
     except ModuleNotFoundError as error:
-        if error.name != "matplotlib":
+        if (error.name or "").split(".")[0] != "matplotlib":
             raise
         raise MissingExtraError("Figures need matplotlib: pip install 'ntklab[plot]'.") from None

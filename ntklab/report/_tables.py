@@ -9,7 +9,7 @@ from ntklab._core import Record
 from ntklab.errors import InputError
 from ntklab.report._align import align
 from ntklab.report._finite import FINITE
-from ntklab.report._names import with_pooling
+from ntklab.report._names import by_reach, of_regression, with_pooling
 
 
 def table(record: Record) -> str:
@@ -103,8 +103,7 @@ def _myrtle(settings: dict[str, Any], results: dict[str, Any]) -> str:
     rows = [("kernel", "pixels", "mirror images", "ridge, of the mean diagonal", "accuracy %")]
     for row in results["rows"]:
         ridge = "none" if row["chosen"] == "none" else f"{row['ridge']:.1e} (leave-one-out)"
-        mirrored = "yes" if row["mirror_images"] else "no"
-        rows.append((row["kind"].upper(), row["pixels"], mirrored, ridge, f"{row['accuracy']:.2f}"))
+        rows.append((*of_regression(row)[:3], ridge, f"{row['accuracy']:.2f}"))
     head = (
         f"{settings['network']}: {settings['n_train']:,} training and {settings['n_test']:,} test images, engine "
         f"{settings['engine']}; {settings['data']}"
@@ -114,12 +113,7 @@ def _myrtle(settings: dict[str, Any], results: dict[str, Any]) -> str:
 
 def _lap(settings: dict[str, Any], results: dict[str, Any]) -> str:
     rows = [("kernel", "pixels", "mirror images", "ridge", *(f"reach {reach}" for reach in settings["reaches"]))]
-    found: dict[tuple[str, ...], list[str]] = {}
-    for row in results["rows"]:  # in order of reaches
-        ridge = "none" if row["chosen"] == "none" else "leave-one-out"
-        key = (row["kind"].upper(), row["pixels"], "yes" if row["mirror_images"] else "no", ridge)
-        found.setdefault(key, []).append(f"{row['accuracy']:.2f}")
-    rows += [(*key, *cells) for key, cells in sorted(found.items(), key=lambda item: item[0][1] == "patches")]
+    rows += [(*cells, *(f"{accuracy:.2f}" for accuracy in found)) for cells, found in by_reach(results["rows"])]
     engines = ", ".join(sorted(set(settings["engines"].values())))
     head = (
         f"CNTK-LAP, depth {settings['depth']}, accuracy in percent by reach: {settings['n_train']:,} training and "

@@ -12,7 +12,7 @@ from ntklab.data import PatchFeatures, Standardiser, load_cifar10, subset
 from ntklab.engine import compile
 from ntklab.errors import InputError
 from ntklab.spec import zoo
-from ntklab.studies._mirrored import kernels, mirrored, regressions
+from ntklab.studies._mirrored import mirrored, regressions
 from ntklab.studies._published import LAP
 
 Pixels = Literal["standardised", "patches"]
@@ -105,13 +105,8 @@ def lap(
         kfn = compile(networks, x_train.shape[1:], engine=engine)
         engines[prepared] = kfn.engine.name
         place = None if store is None else Path(store) / prepared
-        for reach, kind, flipped, k_train, k_test in kernels(
-            kfn, x_train, x_test, mirror[0] if flips else None, place, progress
-        ):
-            rows += [
-                {"kind": kind, "pixels": prepared, "reach": int(reach), "mirror_images": flipped, **found}
-                for found in regressions(k_train, k_test, part)
-            ]
+        made = regressions(kfn, part, x_train, x_test, mirror[0] if flips else None, place, progress)
+        rows += [{"pixels": prepared, "reach": int(reach), **row} for reach, row in made]
     settings = {
         "data": images.source,
         "depth": depth,

@@ -21,7 +21,26 @@ def mirrored(images: NDArray[Any]) -> NDArray[Any]:
     return np.ascontiguousarray(images[:, :, ::-1])
 
 
-def kernels(
+def regressions(
+    kfn: KernelFn,
+    part: ImageData,
+    x_train: NDArray[Any],
+    x_test: NDArray[Any],
+    mirror: NDArray[Any] | None,
+    place: Path | None,
+    progress: bool,
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the network's name and what a record says of each regression on the prepared images of ``part``.
+
+    There is one for each kernel, with and without mirror images, and ridge; ``mirror`` are the mirrored training
+    images, if they are wanted.
+    """
+    for name, kind, flipped, k_train, k_test in _kernels(kfn, x_train, x_test, mirror, place, progress):
+        for found in _by_ridge(k_train, k_test, part):
+            yield name, {"kind": kind, "mirror_images": flipped, **found}
+
+
+def _kernels(
     kfn: KernelFn,
     x_train: NDArray[Any],
     x_test: NDArray[Any],
@@ -31,8 +50,8 @@ def kernels(
 ) -> Iterator[tuple[str, str, bool, NDArray[Any], NDArray[Any]]]:
     r"""Yield the network's name, ``nngp`` or ``ntk``, whether mirror images count, and the kernels of a regression.
 
-    ``mirror`` are the mirrored training images, if they are wanted. A network that sees a pair of images as it sees the
-    pair of their mirror images makes of all images and their mirror images a regression with
+    A network that sees a pair of images as it sees the pair of their mirror images makes of all images and their
+    mirror images a regression with
 
     .. math:: \bar K(x, x') = \tfrac12 \left( K(x, x') + K(x, F x') \right).
     """
@@ -54,7 +73,7 @@ def kernels(
                 yield name, kind, True, (k_train + k_train.T) / 2, k_test
 
 
-def regressions(k_train: NDArray[Any], k_test: NDArray[Any], part: ImageData) -> list[dict[str, Any]]:
+def _by_ridge(k_train: NDArray[Any], k_test: NDArray[Any], part: ImageData) -> list[dict[str, Any]]:
     """Return accuracies without a ridge, and with the one that leave-one-out likes best."""
     targets = encode(part.y_train, "arora", len(part.class_names))
     choice = choose_ridge(k_train, targets)

@@ -12,7 +12,7 @@ from ntklab.data import Standardiser, Whitener, load_cifar10, subset
 from ntklab.engine import compile
 from ntklab.errors import InputError
 from ntklab.spec import ExpNormalized, Relu, zoo
-from ntklab.studies._mirrored import kernels, mirrored, regressions
+from ntklab.studies._mirrored import mirrored, regressions
 
 Preprocessing = Literal["standardised", "whitened"]
 ACTIVATIONS = {"relu": Relu(), "gaussian": ExpNormalized()}
@@ -96,20 +96,16 @@ def myrtle(
     kfn = compile(zoo.myrtle(depth, activation=ACTIVATIONS[activation]), images.image_shape, engine=engine)
     rows: list[dict[str, Any]] = []
     for prepared in preprocessing:
-        whitened = prepared == "whitened"
         pixels = (
             Whitener.fit(images.x_train, regularisation=regularisation)
-            if whitened
+            if prepared == "whitened"
             else Standardiser.fit(images.x_train)
         )
         x_train, x_test = (pixels.apply(x, dtype=kfn.dtype) for x in (part.x_train, part.x_test))
         place = None if store is None else Path(store) / prepared
         mirror = mirrored(x_train) if flips else None
-        for _, kind, flipped, k_train, k_test in kernels(kfn, x_train, x_test, mirror, place, progress):
-            rows += [
-                {"kind": kind, "pixels": prepared, "mirror_images": flipped, **found}
-                for found in regressions(k_train, k_test, part)
-            ]
+        made = regressions(kfn, part, x_train, x_test, mirror, place, progress)
+        rows += [{"pixels": prepared, **row} for _, row in made]
     settings = {
         "data": images.source,
         "network": f"Myrtle-{depth}, {activation}",

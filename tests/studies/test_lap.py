@@ -7,10 +7,10 @@ import ntklab
 from ntklab import studies
 from ntklab.data import PatchFeatures, Standardiser, load_cifar10, subset
 from ntklab.errors import InputError
-from ntklab.predict import choose_ridge
 from ntklab.report import table
 from ntklab.spec import AvgPool, Conv, Dense, Flatten, Relu, Serial, zoo
 from tests.made_up_cifar import noisy_classes
+from tests.studies import by_hand
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,6 @@ def test_every_row_is_a_regression_by_hand_on_images_and_their_mirror_images(dat
     assert len(found) == 32
     images = load_cifar10(data)
     part = subset(images, 8, 12, seed=3)
-    labels = np.where(np.arange(10) == part.y_train[:, None], 0.9, -0.1)
     fitted = {
         "standardised": Standardiser.fit(images.x_train),
         "patches": PatchFeatures.fit(images.x_train, count=4, seed=3),
@@ -43,16 +42,11 @@ def test_every_row_is_a_regression_by_hand_on_images_and_their_mirror_images(dat
         both, x_test = (fitted[pixels].apply(x, dtype=np.float32) for x in (raw, part.x_test))
         kfn = ntklab.compile(small(6, reach), both.shape[1:])
         k_train, k_test = kfn(both), kfn(x_test, both)
-        for kind in ("nngp", "ntk"):
-            of_train, of_test = (np.asarray(getattr(k, kind), np.float64) for k in (k_train, k_test))
-            for mirrored, n in ((False, 8), (True, 16)):
-                targets = np.concatenate([labels, labels])[:n]
-                right = (of_test[:, :n] @ np.linalg.solve(of_train[:n, :n], targets)).argmax(1) == part.y_test
-                row = found[kind, pixels, reach, mirrored, "none"]
-                assert row["accuracy"] == pytest.approx(100 * right.mean())
-            choice = choose_ridge(of_train[:8, :8], labels)
+        for kind, mirrored, accuracy, chosen in by_hand.regressions(k_train, k_test, part):
+            assert found[kind, pixels, reach, mirrored, "none"]["accuracy"] == pytest.approx(accuracy)
             row = found[kind, pixels, reach, False, "loo"]
-            assert row["ridge"] == pytest.approx(choice.ridge.value, rel=1e-4)
+            assert row["ridge"] == pytest.approx(chosen[0], rel=1e-4)
+            assert row["accuracy"] == pytest.approx(chosen[1])
     assert len({row["accuracy"] for row in found.values()}) > 1
     shown = table(record)
     assert "reach 0" in shown

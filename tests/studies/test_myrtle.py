@@ -7,10 +7,10 @@ import ntklab
 from ntklab import studies
 from ntklab.data import Standardiser, Whitener, load_cifar10, subset
 from ntklab.errors import InputError
-from ntklab.predict import choose_ridge
 from ntklab.report import table
 from ntklab.spec import AvgPool, Conv, Dense, Flatten, Relu, Serial, zoo
 from tests.made_up_cifar import noisy_classes
+from tests.studies import by_hand
 
 
 @pytest.fixture(scope="module")
@@ -30,24 +30,17 @@ def test_every_row_is_a_regression_by_hand_on_images_and_their_mirror_images(dat
     assert len(found) == 16
     images = load_cifar10(data)
     part = subset(images, 8, 12, seed=3)
-    labels = np.where(np.arange(10) == part.y_train[:, None], 0.9, -0.1)
     kfn = ntklab.compile(SMALL, (32, 32, 3))
     for pixels, fitted in (("standardised", Standardiser), ("whitened", Whitener)):
         prepare = fitted.fit(images.x_train).apply
         x, x_test = (prepare(raw, dtype=np.float32) for raw in (part.x_train, part.x_test))
         both = np.concatenate([x, x[:, :, ::-1]])
         k_train, k_test = kfn(both), kfn(x_test, both)
-        for kind in ("nngp", "ntk"):
-            of_train, of_test = (np.asarray(getattr(k, kind), np.float64) for k in (k_train, k_test))
-            for mirrored, n in ((False, 8), (True, 16)):
-                targets = np.concatenate([labels, labels])[:n]
-                right = (of_test[:, :n] @ np.linalg.solve(of_train[:n, :n], targets)).argmax(1) == part.y_test
-                assert found[kind, pixels, mirrored, "none"]["accuracy"] == pytest.approx(100 * right.mean())
-            choice = choose_ridge(np.asarray(getattr(k_train, kind))[:8, :8], labels)
+        for kind, mirrored, accuracy, chosen in by_hand.regressions(k_train, k_test, part):
+            assert found[kind, pixels, mirrored, "none"]["accuracy"] == pytest.approx(accuracy)
             row = found[kind, pixels, False, "loo"]
-            assert row["ridge"] == pytest.approx(choice.ridge.value)
-            right = choice.regression.predict(of_test[:, :8]).argmax(1) == part.y_test
-            assert row["accuracy"] == pytest.approx(100 * right.mean())
+            assert row["ridge"] == pytest.approx(chosen[0])
+            assert row["accuracy"] == pytest.approx(chosen[1])
     assert len({row["accuracy"] for row in found.values()}) > 1
     assert "Myrtle-5, relu: 8 training and 12 test images" in table(record)
     assert studies.myrtle(data, **words).results == record.results  # from the store
